@@ -1,0 +1,45 @@
+//! Turns the tree of a file into a checked [`Config`], or into the list of everything that is wrong with it.
+//!
+//! Nothing stops at the first mistake: a value that is wrong is reported and a harmless one goes on in its
+//! place, so that what follows is checked too. The result is used only if nothing was reported. A reader
+//! ([`Reader`]) knows how to take fields, lists and texts out of the tree; the sections of the file say
+//! which ones they want.
+
+mod keys;
+mod pools;
+mod reader;
+mod routes;
+mod service;
+
+use super::problem::{Loaded, Problem};
+use super::{Config, tree};
+use reader::{At, Reader};
+
+/// Reads a configuration. `env` looks up the variables that `${NAME}` stands for.
+///
+/// # Errors
+///
+/// Every problem of the text, each once, ordered by where it stands.
+pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let root = tree::parse(text, &mut problems);
+    let mut reader = Reader::new(env, problems);
+    let config = root.and_then(|root| config(&mut reader, &At::root(&root)));
+    let (problems, warnings) = reader.finish();
+    match config {
+        Some(config) if problems.is_empty() => Ok(Loaded { config, warnings }),
+        _ => Err(problems),
+    }
+}
+
+fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
+    let fields = reader.fields(root, &keys::TOP)?;
+    let listen = service::listen(reader, &fields);
+    let admin = service::admin(reader, &fields);
+    let limits = service::limits(reader, &fields);
+    let drain = service::drain(reader, &fields);
+    let log = service::log(reader, &fields);
+    let pools = pools::pools(reader, &fields);
+    let routes = routes::routes(reader, &fields, pools.as_deref());
+    Some(Config { listen, admin, limits, drain, log, pools: pools.unwrap_or_default(), routes })
+}

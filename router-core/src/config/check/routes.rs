@@ -1,0 +1,157 @@
+//! The section `routes`: the model names that clients ask for, and where their calls go.
+
+use super::keys;
+use super::reader::{At, Entry, Fields, Reader};
+use crate::config::problem::{Complaint, shown};
+use crate::config::suggest::nearest;
+use crate::config::{Canary, Pool, Route, Target, scalar, weights};
+
+/// `pools` is `None` where no names of pools are known, so that not every target is reported for it.
+pub(super) fn routes(reader: &mut Reader<'_>, top: &Fields<'_>, pools: Option<&[Pool]>) -> Vec<Route> {
+    let Some(at) = reader.required(top, "routes") else { return Vec::new() };
+    let Some(entries) = reader.entries(at) else { return Vec::new() };
+    if entries.is_empty() {
+        reader.refuse(at, Complaint::new("at least one route is needed"));
+    }
+    let mut routes = Vec::with_capacity(entries.len());
+    for Entry { name, key, value } in &entries {
+        if let Err(complaint) = route_name(name) {
+            reader.refuse(key, complaint);
+        }
+        if let Some(fields) = reader.fields(value, &keys::ROUTE) {
+            routes.push(route(reader, &fields, name, pools));
+        }
+    }
+    routes
+}
+
+fn route_name(name: &str) -> Result<(), Complaint> {
+    if RESERVED.contains(&name) {
+        return Err(Complaint::new(format!("`{name}` cannot be the name of a route"))
+            .help("`/weir/backpressure/stream` and `/weir/backpressure/pools` have a meaning of their own"));
+    }
+    scalar::visible(name).map(drop)
+}
+
+fn route(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str, pools: Option<&[Pool]>) -> Route {
+    let mut route = Route { name: name.to_owned(), targets: Vec::new(), canary: Vec::new() };
+    if let Some(at) = reader.required(fields, "targets") {
+        route.targets = targets(reader, at, pools);
+    }
+    let canaries = fields.get("canary").and_then(|at| reader.items(at)).unwrap_or_default();
+    for item in &canaries {
+        if let Some(rule) = canary(reader, item, &mut route.targets, pools) {
+            let same = |other: &Canary| other.header == rule.header && other.equals == rule.equals;
+            if route.canary.iter().any(same) {
+                let message = "an earlier rule has the same header and value, so this one is never reached";
+                reader.refuse(item, Complaint::new(message));
+            }
+            route.canary.push(rule);
+        }
+    }
+    route
+}
+
+fn targets(reader: &mut Reader<'_>, at: &At<'_>, pools: Option<&[Pool]>) -> Vec<Target> {
+    let Some(items) = reader.items(at) else { return Vec::new() };
+    if items.is_empty() {
+        reader.refuse(at, Complaint::new("at least one target is needed"));
+    }
+    let single = items.len() == 1;
+    let mut targets: Vec<Target> = Vec::with_capacity(items.len());
+    let mut written = Vec::with_capacity(items.len());
+    for item in &items {
+        let Some(fields) = reader.fields(item, &keys::TARGET) else { continue };
+        written.extend(weight(reader, &fields, single));
+        let Some(target) = target(reader, &fields, pools) else { continue };
+        if targets.iter().any(|other| other.pool == target.pool && other.model == target.model) {
+            reader.refuse(item, Complaint::new("this pool and model are a target of the route already"));
+        }
+        targets.push(target);
+    }
+    // Weights are judged together only if each of them is known.
+    if written.len() != items.len() || items.is_empty() {
+        return targets;
+    }
+    if let Some(complaint) = weights::sum_complaint(&written) {
+        reader.refuse(at, complaint);
+    }
+    for (target, share) in targets.iter_mut().zip(weights::shares(&written)) {
+        target.weight = share;
+    }
+    targets
+}
+
+/// The weight as it is written, in billionths. Only a target that stands alone may leave it out.
+fn weight(reader: &mut Reader<'_>, fields: &Fields<'_>, single: bool) -> Option<u64> {
+    match fields.get("weight") {
+        Some(at) => reader.value(at, "a number from 0 to 1", weights::ratio),
+        None if single => Some(weights::WRITTEN_SUM),
+        None => {
+            reader.required(fields, "weight");
+            None
+        }
+    }
+}
+
+fn target(reader: &mut Reader<'_>, fields: &Fields<'_>, pools: Option<&[Pool]>) -> Option<Target> {
+    let model = fields.get("model").map(|at| reader.value(at, "the name of a model", scalar::visible));
+    let at = reader.required(fields, "pool")?;
+    let pool = reader.value(at, "the name of a pool", |name| pool_index(name, pools))??;
+    // A model that is there and wrong leaves no target to compare others with.
+    let model = match model {
+        Some(found) => Some(found?),
+        None => None,
+    };
+    Some(Target { pool, model, weight: 0 })
+}
+
+fn canary(
+    reader: &mut Reader<'_>,
+    at: &At<'_>,
+    targets: &mut Vec<Target>,
+    pools: Option<&[Pool]>,
+) -> Option<Canary> {
+    let fields = reader.fields(at, &keys::CANARY)?;
+    let [header, equals, target] =
+        ["header", "equals", "target"].map(|key| reader.required(&fields, key).cloned());
+    let header = header.and_then(|at| reader.value(&at, "the name of a header", scalar::header_name));
+    let equals = equals.and_then(|at| reader.value(&at, "the value of a header", scalar::header_value));
+    let target = target.and_then(|at| {
+        reader.value(&at, "`pool` or `pool/model`", |text| {
+            let (pool, model) = match text.split_once('/') {
+                Some((pool, model)) => (pool, Some(scalar::visible(model)?)),
+                None => (text, None),
+            };
+            Ok(pool_index(pool, pools)?.map(|pool| Target { pool, model, weight: 0 }))
+        })
+    })??;
+    let found = targets.iter().position(|other| other.pool == target.pool && other.model == target.model);
+    let target = found.unwrap_or_else(|| {
+        targets.push(target);
+        targets.len() - 1
+    });
+    Some(Canary { header: header?, equals: equals?, target })
+}
+
+/// The pool of that name; none if the names are not known.
+fn pool_index(name: &str, pools: Option<&[Pool]>) -> Result<Option<usize>, Complaint> {
+    let Some(pools) = pools else { return Ok(None) };
+    if let Some(index) = pools.iter().position(|pool| pool.name == name) {
+        return Ok(Some(index));
+    }
+    let names = pools.iter().map(|pool| pool.name.as_str());
+    Err(match nearest(name, names.clone()) {
+        Some(near) => Complaint::new(format!("no pool {}, did you mean {}?", shown(name), shown(near))),
+        None => {
+            let known: Vec<_> = names.take(NAMES_SHOWN_MAX).map(shown).collect();
+            Complaint::new(format!("no pool {}", shown(name)))
+                .help(format!("the pools are {}", known.join(", ")))
+        }
+    })
+}
+
+/// Words that stand where a route's name does in `/weir/backpressure/…`.
+const RESERVED: [&str; 2] = ["stream", "pools"];
+/// So many names help; more hide the message.
+const NAMES_SHOWN_MAX: usize = 8;

@@ -1,0 +1,97 @@
+//! The sections about Weir itself: `listen`, `admin`, `limits`, `drain` and `log`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::keys;
+use super::reader::{At, Fields, Reader};
+use crate::config::problem::Complaint;
+use crate::config::{Admin, DRAIN_DEFAULT, Limits, Listen, Log, LogFormat, scalar};
+
+pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
+    let Some(at) = top.get("listen") else { return vec![Listen::default()] };
+    let Some(items) = reader.items(at) else { return Vec::new() };
+    if items.is_empty() {
+        reader.refuse(at, Complaint::new("at least one address is needed"));
+    }
+    let mut listen: Vec<Listen> = Vec::with_capacity(items.len());
+    for item in &items {
+        let Some((place, address)) = address(reader, item, &keys::LISTEN, scalar::address) else { continue };
+        if address.port() != 0 && listen.contains(&Listen { address }) {
+            reader.refuse(&place, Complaint::new(format!("{address} is listened on already")));
+        }
+        listen.push(Listen { address });
+    }
+    listen
+}
+
+pub(super) fn admin(reader: &mut Reader<'_>, top: &Fields<'_>) -> Admin {
+    let found = top.get("admin").and_then(|at| address(reader, at, &keys::ADMIN, scalar::loopback));
+    found.map_or_else(Admin::default, |(_, address)| Admin { address })
+}
+
+/// The `address` of a mapping that must have one.
+fn address<'n>(
+    reader: &mut Reader<'_>,
+    at: &At<'n>,
+    section: &keys::Section,
+    parse: fn(&str) -> Result<SocketAddr, Complaint>,
+) -> Option<(At<'n>, SocketAddr)> {
+    let fields = reader.fields(at, section)?;
+    let address = reader.required(&fields, "address")?;
+    Some((address.clone(), reader.value(address, "an address", parse)?))
+}
+
+pub(super) fn limits(reader: &mut Reader<'_>, top: &Fields<'_>) -> Limits {
+    let default = Limits::default();
+    let fields = top.get("limits").and_then(|at| reader.fields(at, &keys::LIMITS));
+    let body = fields.as_ref().and_then(|fields| fields.get("body"));
+    let body_bytes = body.and_then(|at| reader.value(at, "a size", |text| scalar::size(text, BODY_RANGE)));
+    Limits { body_bytes: body_bytes.unwrap_or(default.body_bytes) }
+}
+
+pub(super) fn drain(reader: &mut Reader<'_>, top: &Fields<'_>) -> Duration {
+    let found =
+        top.get("drain").map(|at| reader.value(at, "a duration", |text| scalar::duration(text, DRAIN_RANGE)));
+    found.flatten().unwrap_or(DRAIN_DEFAULT)
+}
+
+pub(super) fn log(reader: &mut Reader<'_>, top: &Fields<'_>) -> Log {
+    let default = Log::default();
+    let Some(fields) = top.get("log").and_then(|at| reader.fields(at, &keys::LOG)) else { return default };
+    let format = fields.get("format").and_then(|at| {
+        let words = LogFormat::ALL.map(|format| (format.name(), format));
+        reader.value(at, "auto, json or human", |text| scalar::word(text, &words))
+    });
+    let access = fields.get("access").and_then(|at| reader.value(at, "true or false", scalar::boolean));
+    let headers = fields.get("headers").map(|at| log_headers(reader, at));
+    Log {
+        format: format.unwrap_or(default.format),
+        access: access.unwrap_or(default.access),
+        headers: headers.unwrap_or(default.headers),
+    }
+}
+
+fn log_headers(reader: &mut Reader<'_>, at: &At<'_>) -> Vec<String> {
+    let items = reader.items(at).unwrap_or_default();
+    if items.len() > LOG_HEADERS_MAX {
+        let message = format!("{} headers, more than {LOG_HEADERS_MAX}", items.len());
+        reader.refuse(at, Complaint::new(message));
+    }
+    let mut headers: Vec<String> = Vec::with_capacity(items.len());
+    for item in &items {
+        let Some(name) = reader.value(item, "the name of a header", scalar::header_name) else { continue };
+        if headers.contains(&name) {
+            reader.refuse(item, Complaint::new(format!("`{name}` is logged already")));
+        }
+        headers.push(name);
+    }
+    headers
+}
+
+/// Smaller bodies hold no chat, larger ones no sensible one.
+const BODY_RANGE: (u64, u64) = (1 << 10, 1 << 30);
+/// From "at once" to the longest that any orchestrator waits.
+const DRAIN_RANGE: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(3600));
+/// Each is copied for each call.
+const LOG_HEADERS_MAX: usize = 16;

@@ -1,0 +1,205 @@
+//! What a single value may be: durations, sizes, names, addresses. Each function takes the text and gives
+//! the value or what to tell its author; where the value stands is not known here.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::problem::{Complaint, shown};
+use super::suggest::nearest;
+
+/// Reads `800ms`, `1.5s`, `10m`, `1h` or `0` within a range, both ends included.
+pub(super) fn duration(text: &str, (least, most): (Duration, Duration)) -> Result<Duration, Complaint> {
+    let Some(duration) = duration_parts(text) else {
+        let complaint = Complaint::new(format!("expected a duration, found {}", shown(text)));
+        return Err(complaint.help("a number and its unit, as in 800ms, 1.5s, 10m or 1h"));
+    };
+    if duration < least || duration > most {
+        let range = format!("{} to {}", render_duration(least), render_duration(most));
+        return Err(Complaint::new(format!("{} is out of range", shown(text))).help(range));
+    }
+    Ok(duration)
+}
+
+fn duration_parts(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    // `ms` before `m` and `s`: each is also the end of it.
+    let (digits, unit) = UNITS.iter().find_map(|&(unit, nanos)| Some((text.strip_suffix(unit)?, nanos)))?;
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) || fraction.len() > FRACTION_DIGITS_MAX {
+        return None;
+    }
+    let billionths: u64 = format!("{fraction:0<FRACTION_DIGITS_MAX$}").parse().ok()?;
+    let nanos = u128::from(whole.parse::<u64>().ok()?) * u128::from(unit)
+        + u128::from(billionths) * u128::from(unit) / 1_000_000_000;
+    u64::try_from(nanos).ok().map(Duration::from_nanos)
+}
+
+/// The shortest text that [`duration`] reads as `duration`.
+pub(super) fn render_duration(duration: Duration) -> String {
+    let nanos = duration.as_nanos();
+    let whole = |unit: u64| nanos != 0 && nanos.is_multiple_of(u128::from(unit));
+    let largest = UNITS.iter().filter(|&&(_, unit)| whole(unit)).max_by_key(|&&(_, unit)| unit);
+    match largest {
+        Some(&(unit, size)) => format!("{}{unit}", nanos / u128::from(size)),
+        None if nanos == 0 => "0s".to_owned(),
+        None => {
+            let text = format!("{}.{:06}", nanos / 1_000_000, nanos % 1_000_000);
+            format!("{}ms", text.trim_end_matches('0'))
+        }
+    }
+}
+
+/// Reads `512`, `64KiB`, `32MiB`, `1GiB`, `64KB`, `32MB` or `1GB` within a range, both ends included.
+pub(super) fn size(text: &str, (least, most): (u64, u64)) -> Result<u64, Complaint> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let (_, unit) = text.split_at(digits.len());
+    let factor = SIZES.iter().find_map(|&(name, bytes)| (name == unit).then_some(bytes));
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let (Some(factor), true) = (factor, is_number) else {
+        let complaint = Complaint::new(format!("expected a size, found {}", shown(text)));
+        return Err(complaint.help("bytes, or a whole number and its unit, as in 64KiB, 32MiB or 1GiB"));
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    bytes.filter(|bytes| (least..=most).contains(bytes)).ok_or_else(|| {
+        let range = format!("{} to {}", render_size(least), render_size(most));
+        Complaint::new(format!("{} is out of range", shown(text))).help(range)
+    })
+}
+
+/// The shortest text that [`size`] reads as `bytes`.
+pub(super) fn render_size(bytes: u64) -> String {
+    let fits = |size: u64| size > 1 && bytes != 0 && bytes.is_multiple_of(size);
+    match SIZES.iter().filter(|&&(_, size)| fits(size)).max_by_key(|&&(_, size)| size) {
+        Some((unit, size)) => format!("{}{unit}", bytes / size),
+        None => bytes.to_string(),
+    }
+}
+
+/// Reads `true` or `false`; YAML's other words for them are too easy to write by accident.
+pub(super) fn boolean(text: &str) -> Result<bool, Complaint> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Complaint::new(format!("expected true or false, found {}", shown(text)))),
+    }
+}
+
+/// Reads one of a few words.
+pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Complaint> {
+    if let Some((_, value)) = words.iter().find(|(name, _)| *name == text) {
+        return Ok(*value);
+    }
+    let names: Vec<_> = words.iter().map(|(name, _)| *name).collect();
+    let choice = match names.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => names.concat(),
+    };
+    let complaint = Complaint::new(format!("expected {choice}, found {}", shown(text)));
+    Err(match nearest(text, names) {
+        Some(name) => complaint.help(format!("did you mean `{name}`?")),
+        None => complaint,
+    })
+}
+
+/// Reads `host:port` where the host is an IP address or `localhost`.
+pub(super) fn address(text: &str) -> Result<SocketAddr, Complaint> {
+    if text.starts_with("unix:") {
+        return Err(Complaint::new("Unix sockets are not supported by this version").help(ADDRESS));
+    }
+    let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+    let found = local.map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    found.or_else(|| text.parse().ok()).ok_or_else(|| {
+        Complaint::new(format!("expected an IP address and a port, found {}", shown(text))).help(ADDRESS)
+    })
+}
+
+/// Reads an [`address`] that only this machine reaches.
+pub(super) fn loopback(text: &str) -> Result<SocketAddr, Complaint> {
+    let address = address(text)?;
+    if !address.ip().is_loopback() {
+        return Err(Complaint::new("without admin keys the admin listener binds to loopback only")
+            .help("as in 127.0.0.1:9901"));
+    }
+    Ok(address)
+}
+
+/// Reads a header's name and turns it into lower case.
+pub(super) fn header_name(text: &str) -> Result<String, Complaint> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if text.is_empty() || text.len() > HEADER_BYTES_MAX || !text.bytes().all(allowed) {
+        return Err(Complaint::new(format!("{} is not the name of a header", shown(text))));
+    }
+    let name = text.to_ascii_lowercase();
+    if CREDENTIAL_HEADERS.contains(&name.as_str()) {
+        return Err(Complaint::new(format!("`{name}` carries credentials and is never looked at here")));
+    }
+    Ok(name)
+}
+
+/// Reads a header's value to compare with: one that a request can have.
+pub(super) fn header_value(text: &str) -> Result<String, Complaint> {
+    let printable = text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+    if text.is_empty() || text.len() > NAME_CHARS_MAX || !printable || text.trim() != text {
+        return Err(Complaint::new("no request can have this header value")
+            .help("1 to 256 printable ASCII characters, no space around them"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Reads the name of a model or a route: anything that can be seen.
+pub(super) fn visible(text: &str) -> Result<String, Complaint> {
+    let unseen = text.chars().any(|c| c.is_control() || c.is_whitespace());
+    if text.is_empty() || unseen || text.chars().count() > NAME_CHARS_MAX {
+        return Err(Complaint::new(format!("{} cannot be a name", shown(text)))
+            .help("1 to 256 characters, no spaces among them"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Reads the name of a pool.
+pub(super) fn pool_name(text: &str) -> Result<(), Complaint> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    if first && text.len() <= POOL_CHARS_MAX && text.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(Complaint::new(format!("{} cannot be the name of a pool", shown(text)))
+        .help("1 to 64 letters, digits, `.`, `_` and `-`, a letter or digit first"))
+}
+
+/// Reads a path in the file system; whether a file is there is found out when it is read.
+pub(super) fn file_path(text: &str) -> Result<PathBuf, Complaint> {
+    if text.is_empty() || text.len() > PATH_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err(Complaint::new("expected the path of a file"));
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// Units of a duration in nanoseconds.
+const UNITS: [(&str, u64); 4] =
+    [("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
+/// Units of a size in bytes; where two fit, the binary one is larger and rendered.
+const SIZES: [(&str, u64); 7] = [
+    ("", 1),
+    ("KB", 1_000),
+    ("KiB", 1 << 10),
+    ("MB", 1_000_000),
+    ("MiB", 1 << 20),
+    ("GB", 1_000_000_000),
+    ("GiB", 1 << 30),
+];
+/// Request headers whose value is a secret: never logged, never compared with a value in a file.
+const CREDENTIAL_HEADERS: [&str; 6] =
+    ["authorization", "proxy-authorization", "x-api-key", "api-key", "cookie", "set-cookie"];
+const ADDRESS: &str = "as in 127.0.0.1:8080, 0.0.0.0:8080, [::1]:8080 or localhost:8080";
+/// As many digits as a billionth has.
+const FRACTION_DIGITS_MAX: usize = 9;
+const HEADER_BYTES_MAX: usize = 128;
+const NAME_CHARS_MAX: usize = 256;
+const POOL_CHARS_MAX: usize = 64;
+/// Longest path that Linux opens.
+const PATH_BYTES_MAX: usize = 4095;

@@ -1,0 +1,238 @@
+//! Why a call gets no model's answer, and what its caller is told: one status, type and code for each
+//! reason, the same in every place that refuses.
+
+use std::borrow::Cow;
+
+use super::{Dialect, anthropic, openai};
+
+/// Longest client-made string that is repeated in an error.
+const ECHO_CHARS_MAX: usize = 128;
+
+/// Why Weir itself answers with an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// No API has this path.
+    UnknownPath,
+    /// The API has this path for another method.
+    MethodNotAllowed {
+        /// The method it is for.
+        allow: &'static str,
+    },
+    /// The request's body is encoded (`content-encoding`), so it cannot be judged.
+    EncodedBody,
+    /// The body is larger than allowed.
+    BodyTooLarge {
+        /// The most that is allowed.
+        limit_bytes: u64,
+    },
+    /// The body ended before its announced length, or its framing is broken.
+    BodyIncomplete,
+    /// The body is not UTF-8.
+    InvalidUtf8,
+    /// The body is not a JSON object.
+    InvalidJson {
+        /// Line of the first mistake, from 1.
+        line: usize,
+        /// Column of the first mistake.
+        column: usize,
+    },
+    /// The body nests arrays and objects deeper than allowed.
+    TooDeep {
+        /// The most that is allowed.
+        limit: usize,
+    },
+    /// A key that Weir reads stands twice in the body: readers would disagree on its value.
+    DuplicateKey {
+        /// The key.
+        key: &'static str,
+    },
+    /// The body names no model.
+    MissingModel,
+    /// The body's `model` is not a string.
+    ModelNotString,
+    /// The model is not one that the caller may use.
+    UnknownModel {
+        /// As the caller wrote it.
+        model: String,
+        /// Those that it may use.
+        known: Vec<String>,
+    },
+    /// No target of the route speaks the caller's API or can serve now.
+    NoEndpoint,
+    /// No connection to the endpoint came about.
+    ConnectFailed,
+    /// No connection to the endpoint came about in time.
+    ConnectTimeout,
+    /// What the endpoint sent is no answer: broken HTTP, a closed connection, a refused key of ours.
+    BadResponse,
+    /// A mistake of Weir's own.
+    Internal,
+}
+
+/// Whose doing an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The caller's.
+    Downstream,
+    /// The model server's, or of the way to it.
+    Upstream,
+    /// Weir's.
+    Internal,
+}
+
+/// An answer that refuses, in one dialect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// JSON body in the dialect's envelope.
+    pub body: String,
+    /// Value of `x-weir-reason`, where Weir refused for want of room or endpoints.
+    pub weir_reason: Option<&'static str>,
+    /// Value of `allow`, for 405.
+    pub allow: Option<&'static str>,
+}
+
+/// Status, OpenAI's `type`, `code`.
+type Terms = (u16, &'static str, &'static str);
+
+impl Reason {
+    /// Status, OpenAI's `type` and `code` of this reason.
+    fn terms(&self) -> Terms {
+        const CALLER: &str = "invalid_request_error";
+        const SERVER: &str = "server_error";
+        const UPSTREAM: &str = "upstream_error";
+        match self {
+            Self::UnknownPath => (404, CALLER, "unknown_path"),
+            Self::MethodNotAllowed { .. } => (405, CALLER, "method_not_allowed"),
+            Self::EncodedBody => (415, CALLER, "unsupported_content_encoding"),
+            Self::BodyTooLarge { .. } => (413, CALLER, "body_too_large"),
+            Self::BodyIncomplete => (400, CALLER, "body_incomplete"),
+            Self::InvalidUtf8 => (400, CALLER, "invalid_utf8"),
+            Self::InvalidJson { .. } => (400, CALLER, "invalid_json"),
+            Self::TooDeep { .. } => (400, CALLER, "nesting_too_deep"),
+            Self::DuplicateKey { .. } => (400, CALLER, "duplicate_key"),
+            Self::MissingModel => (400, CALLER, "missing_model"),
+            Self::ModelNotString => (400, CALLER, "invalid_model"),
+            Self::UnknownModel { .. } => (404, CALLER, "model_not_found"),
+            Self::NoEndpoint => (503, SERVER, "no_endpoint"),
+            Self::ConnectFailed => (502, UPSTREAM, "connect_failed"),
+            Self::ConnectTimeout => (502, UPSTREAM, "connect_timeout"),
+            Self::BadResponse => (502, UPSTREAM, "bad_response"),
+            Self::Internal => (500, SERVER, "internal_error"),
+        }
+    }
+
+    /// The word for this reason in errors, logs and metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.terms().2
+    }
+
+    /// Whose doing it is.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        match self {
+            Self::ConnectFailed | Self::ConnectTimeout | Self::BadResponse => Source::Upstream,
+            Self::NoEndpoint | Self::Internal => Source::Internal,
+            _ => Source::Downstream,
+        }
+    }
+
+    /// What the caller is told.
+    fn message(&self) -> Cow<'static, str> {
+        match self {
+            Self::UnknownPath => {
+                "No such path. Weir serves POST /v1/chat/completions, POST /v1/messages and GET /v1/models."
+                    .into()
+            }
+            Self::MethodNotAllowed { allow } => format!("This path is for {allow} requests.").into(),
+            Self::EncodedBody => "Send the request body without content-encoding.".into(),
+            Self::BodyTooLarge { limit_bytes } => {
+                format!("The request body is larger than {limit_bytes} bytes.").into()
+            }
+            Self::BodyIncomplete => "The request body ended early or is badly framed.".into(),
+            Self::InvalidUtf8 => "The request body is not valid UTF-8.".into(),
+            Self::InvalidJson { line, column } => {
+                format!("The request body is not a valid JSON object (line {line}, column {column}).").into()
+            }
+            Self::TooDeep { limit } => format!("The request body nests deeper than {limit} levels.").into(),
+            Self::DuplicateKey { key } => {
+                format!("The request body has the key `{key}` more than once.").into()
+            }
+            Self::MissingModel => "The request body names no `model`.".into(),
+            Self::ModelNotString => "The request body's `model` must be a string.".into(),
+            Self::UnknownModel { model, known } => unknown_model(model, known).into(),
+            Self::NoEndpoint => "No endpoint can serve this model through this API now.".into(),
+            Self::ConnectFailed => "The model server could not be reached.".into(),
+            Self::ConnectTimeout => "The model server could not be reached in time.".into(),
+            Self::BadResponse => "The model server did not give a usable answer.".into(),
+            Self::Internal => "The gateway made a mistake; it was recorded under this request id.".into(),
+        }
+    }
+
+    /// The body's field that is at fault.
+    fn param(&self) -> Option<&'static str> {
+        match self {
+            Self::MissingModel | Self::ModelNotString | Self::UnknownModel { .. } => Some("model"),
+            Self::DuplicateKey { key } => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The answer to a caller that speaks `dialect`.
+    #[must_use]
+    pub fn refuse(&self, dialect: Dialect, request_id: &str) -> Refusal {
+        let (status, kind, code) = self.terms();
+        let message = self.message();
+        let body = match dialect {
+            Dialect::OpenAi => openai::error(&message, kind, self.param(), code),
+            Dialect::Anthropic => anthropic::error(&message, status, request_id),
+        };
+        let weir_reason = matches!(self, Self::NoEndpoint).then_some("no-endpoint");
+        let allow = if let Self::MethodNotAllowed { allow } = self { Some(*allow) } else { None };
+        Refusal { status, body, weir_reason, allow }
+    }
+}
+
+fn unknown_model(model: &str, known: &[String]) -> String {
+    let shown: String = model.chars().take(ECHO_CHARS_MAX).collect();
+    if known.is_empty() {
+        return format!("The model `{shown}` does not exist, and no model is served through this API.");
+    }
+    format!("The model `{shown}` does not exist. Known models: {}.", known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openai_callers_get_the_fields_their_sdk_reads() {
+        let reason = Reason::UnknownModel { model: "gpt-\"9".into(), known: vec!["a".into(), "b".into()] };
+        let refusal = reason.refuse(Dialect::OpenAi, "r1");
+        assert_eq!(refusal.status, 404);
+        let body: serde_json::Value = serde_json::from_str(&refusal.body).unwrap();
+        assert_eq!(body["error"]["type"], "invalid_request_error");
+        assert_eq!(body["error"]["code"], "model_not_found");
+        assert_eq!(body["error"]["param"], "model");
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.contains("gpt-\"9") && message.contains("a, b"), "{message}");
+    }
+
+    #[test]
+    fn anthropic_callers_get_their_envelope_with_the_request_id() {
+        let refusal = Reason::ConnectFailed.refuse(Dialect::Anthropic, "r2");
+        assert_eq!(refusal.status, 502);
+        let body: serde_json::Value = serde_json::from_str(&refusal.body).unwrap();
+        assert_eq!(body["type"], "error");
+        assert_eq!(body["error"]["type"], "api_error");
+        assert_eq!(body["request_id"], "r2");
+    }
+
+    #[test]
+    fn a_long_model_name_is_not_repeated_whole() {
+        let reason = Reason::UnknownModel { model: "x".repeat(100_000), known: vec![] };
+        assert!(reason.refuse(Dialect::OpenAi, "r").body.len() < 1_000);
+    }
+}

@@ -1,0 +1,108 @@
+//! What a body may look like, and that an edit changes the model name and nothing else.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn scan_text(text: &str) -> Result<Scan<'_>, Reason> {
+    scan(text.as_bytes())
+}
+
+#[test]
+fn finds_the_model_wherever_it_stands() {
+    let body =
+        r#"{ "messages":[{"model":"inner"}], "n":12345678901234567890, "model" : "gpt-4o","stream": true}"#;
+    let found = scan_text(body).unwrap();
+    assert_eq!(found.model, "gpt-4o");
+    assert_eq!(body.get(found.model_span), Some("\"gpt-4o\""));
+    assert!(found.stream);
+}
+
+#[test]
+fn resolves_escapes_in_the_key_and_the_name() {
+    let found = scan_text(r#"{"mod\u0065l":"gpt\u002d4o\/x"}"#).unwrap();
+    assert_eq!(found.model, "gpt-4o/x");
+    assert!(!found.stream);
+}
+
+#[test]
+fn refuses_what_two_readers_could_read_differently() {
+    let twice = Err(Reason::DuplicateKey { key: "model" });
+    assert_eq!(scan_text(r#"{"model":"a","x":1,"model":"b"}"#), twice);
+    assert_eq!(scan_text(r#"{"model":"a","mod\u0065l":"a"}"#), twice);
+    assert_eq!(scan_text(r#"{"model":null,"model":"b"}"#), Err(Reason::DuplicateKey { key: "model" }));
+    assert_eq!(
+        scan_text(r#"{"stream":false,"model":"a","stream":true}"#),
+        Err(Reason::DuplicateKey { key: "stream" })
+    );
+}
+
+#[test]
+fn refuses_what_is_not_an_object_with_a_model() {
+    for text in
+        ["", "null", "[\"a\",true]", "{\"model\":\"a\"} x", "{\"model\":\"a\",}", "\u{feff}{\"model\":\"a\"}"]
+    {
+        assert!(matches!(scan_text(text), Err(Reason::InvalidJson { .. })), "{text}");
+    }
+    assert_eq!(scan_text("{}"), Err(Reason::MissingModel));
+    assert_eq!(scan_text(r#"{"model":null}"#), Err(Reason::ModelNotString));
+    assert_eq!(scan_text(r#"{"model":7}"#), Err(Reason::ModelNotString));
+    assert_eq!(scan(b"{\"model\":\"\xff\"}"), Err(Reason::InvalidUtf8));
+    assert_eq!(scan_text(r#"{"model":"\ud800"}"#), Err(Reason::ModelNotString));
+}
+
+#[test]
+fn tells_deep_nesting_from_many_brackets() {
+    let nested =
+        |levels: usize| format!(r#"{{"model":"m","x":{}1{}}}"#, "[".repeat(levels), "]".repeat(levels));
+    assert!(scan_text(&nested(DEPTH_MAX - 1)).is_ok());
+    assert_eq!(scan_text(&nested(DEPTH_MAX)), Err(Reason::TooDeep { limit: DEPTH_MAX }));
+    let wide = format!(r#"{{"model":"m","x":[{}[]],"y":"{}"}}"#, "[],".repeat(500), r#"[{\"\\"#.repeat(500));
+    assert!(scan_text(&wide).is_ok());
+}
+
+#[test]
+fn an_unclosed_string_of_brackets_is_invalid_not_fatal() {
+    let text = format!(r#"{{"model":"{}\"#, "[".repeat(200));
+    assert!(matches!(scan_text(&text), Err(Reason::InvalidJson { .. })));
+}
+
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        ".*".prop_map(serde_json::Value::from),
+    ];
+    leaf.prop_recursive(6, 64, 8, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..8).prop_map(serde_json::Value::from),
+            prop::collection::btree_map(".*", inner, 0..8)
+                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn never_panics(body in prop::collection::vec(any::<u8>(), 0..512)) {
+        drop(scan(&body));
+    }
+
+    #[test]
+    fn an_edit_changes_the_model_and_nothing_else(mut value in json(), model in ".*", other in ".*") {
+        if !value.is_object() {
+            value = serde_json::json!({ "rest": value });
+        }
+        value["model"] = model.clone().into();
+        let body = Bytes::from(value.to_string());
+        let found = scan(&body).unwrap();
+        prop_assert_eq!(&*found.model, model.as_str());
+        let written = Bytes::from(serde_json::Value::from(other.clone()).to_string());
+        let rope = Rope::replace(&body, found.model_span, written);
+        let joined = rope.0.concat();
+        prop_assert_eq!(joined.len(), rope.len());
+        value["model"] = other.into();
+        prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&joined).unwrap(), value);
+    }
+}
