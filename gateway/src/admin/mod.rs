@@ -1,0 +1,96 @@
+//! The operators' listener: metrics, probes and the state of routes and pools. Never reachable through the
+//! data port. While there are no keys for it, it is bound to loopback only, and refuses what a web page could
+//! make a browser on this machine send.
+
+mod state;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::uri::Authority;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::gateway::Gateway;
+use crate::path::telemetry::Level;
+
+/// Serves operators until the process ends: what happens while Weir drains is worth seeing.
+pub(crate) fn open(listener: TcpListener, gateway: Arc<Gateway>) {
+    let router = router(gateway.clone());
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            gateway.telemetry.event(Level::Error, format!("the admin listener ended: {error}"));
+        }
+    });
+}
+
+fn router(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/health/live", get(|| async { "ok\n" }))
+        .route("/health/ready", get(ready))
+        .route("/health", get(ready))
+        .route("/admin/v1/routes", get(state::routes))
+        .route("/admin/v1/pools", get(state::pools))
+        .route("/admin/v1/config", get(state::config))
+        .fallback(async || refuse(StatusCode::NOT_FOUND, "not_found", "no such path on the admin listener"))
+        .layer(from_fn(guard))
+        .with_state(gateway)
+}
+
+async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], gateway.telemetry.metrics.render()).into_response()
+}
+
+async fn ready(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static str) {
+    if gateway.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else {
+        (StatusCode::OK, "ok\n")
+    }
+}
+
+/// Refuses what a browser sends for a page: a page of any site can reach loopback, by its own address or by
+/// a name that it made point there.
+async fn guard(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(ORIGIN) {
+        return refuse(StatusCode::FORBIDDEN, "origin_refused", "requests with an Origin header are refused");
+    }
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    if !host.is_some_and(is_loopback) {
+        return refuse(StatusCode::FORBIDDEN, "host_refused", "the Host header must name a loopback address");
+    }
+    next.run(request).await
+}
+
+fn is_loopback(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
+    (status, axum::Json(json!({ "error": { "code": code, "message": message } }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_names_of_this_machine_pass() {
+        for host in ["127.0.0.1:9901", "localhost", "LOCALHOST:1", "[::1]:9901", "127.9.9.9"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["weir.example", "10.0.0.1:9901", "127.0.0.1.example:80", "user@127.0.0.1@x", "", "[::2]"]
+        {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

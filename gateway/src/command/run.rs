@@ -1,0 +1,13 @@
+//! `weir run`: the gateway.
+
+use super::{Stop, load, serve};
+use crate::cli::Run;
+
+pub(crate) fn run(arguments: &Run) -> Result<(), Stop> {
+    let config = load::of_run(arguments)?;
+    serve::runtime()?.block_on(async {
+        let running = serve::start(config).await?;
+        running.announce();
+        running.until_stopped().await
+    })
+}

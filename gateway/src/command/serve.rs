@@ -1,0 +1,133 @@
+//! A gateway's life: built, opened, run until it is told to stop, drained.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use router_core::config::{Config, LogFormat};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Stop;
+use crate::admin;
+use crate::gateway::Gateway;
+use crate::path::accept::{Doors, listen};
+use crate::path::telemetry::{Level, LogSink, LogStyle, Metrics, Telemetry};
+use crate::snapshot::Snapshot;
+
+/// How long a gateway that was told to stop still takes calls: until load balancers have seen it unready.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A gateway whose doors are open.
+pub(super) struct Running {
+    gateway: Arc<Gateway>,
+    doors: Doors,
+    admin: std::net::SocketAddr,
+    drain: Duration,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// The runtime that everything runs on.
+pub(super) fn runtime() -> Result<Runtime, Stop> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Stop::Failed(format!("cannot start the runtime: {error}")))
+}
+
+/// Builds the tables and opens the doors.
+pub(super) async fn start(config: Config) -> Result<Running, Stop> {
+    // Two TLS libraries could serve; the first to use one without this would end the process.
+    // It fails only if one is installed already.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap_or_default();
+    let failed = |error: &dyn std::fmt::Display| Stop::Failed(error.to_string());
+    let metrics = Metrics::new().map_err(|error| failed(&error))?;
+    let log = LogSink::start(style(config.log.format), metrics.log_dropped.clone())
+        .map_err(|error| failed(&error))?;
+    let (listen_at, admin_at, drain) = (config.listen.clone(), config.admin.address, config.drain);
+    let (access, logged_headers) = (config.log.access, config.log.headers.clone());
+    let snapshot = Snapshot::build(config, &metrics).map_err(|error| Stop::Usage(error.to_string()))?;
+    let gateway = Gateway::new(snapshot, Telemetry { metrics, log, access, logged_headers });
+    record_panics(&gateway);
+
+    let signals = |kind| signal(kind).map_err(|error| failed(&error));
+    let (terminate, interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+    let admin_listener = TcpListener::bind(admin_at)
+        .await
+        .map_err(|error| Stop::Failed(format!("cannot listen on {admin_at}: {error}")))?;
+    let admin = admin_listener.local_addr().map_err(|error| failed(&error))?;
+    let addresses: Vec<_> = listen_at.iter().map(|listen| listen.address).collect();
+    let doors = listen(&gateway, &addresses).await.map_err(Stop::Failed)?;
+    admin::open(admin_listener, gateway.clone());
+    Ok(Running { gateway, doors, admin, drain, terminate, interrupt })
+}
+
+impl Running {
+    /// Where clients are listened for.
+    pub(super) fn data(&self) -> String {
+        let urls: Vec<String> =
+            self.doors.addresses.iter().map(|address| format!("http://{address}")).collect();
+        urls.join(",")
+    }
+
+    /// Where operators are listened for.
+    pub(super) fn admin(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
+    /// Says on one line of stderr that, and where, the gateway is ready.
+    pub(super) fn announce(&self) {
+        let line = format!("weir ready: data {} admin {}\n", self.data(), self.admin());
+        // Without a stderr there is nobody to tell.
+        std::io::stderr().lock().write_all(line.as_bytes()).unwrap_or_default();
+    }
+
+    /// Runs until a signal, then drains: SIGTERM with a grace for load balancers, SIGINT at once. A second
+    /// signal ends it there and then.
+    pub(super) async fn until_stopped(mut self) -> Result<(), Stop> {
+        let grace = tokio::select! {
+            _ = self.terminate.recv() => GRACE,
+            _ = self.interrupt.recv() => Duration::ZERO,
+        };
+        self.gateway.start_draining();
+        self.gateway.telemetry.event(Level::Info, "draining");
+        let drained = tokio::select! {
+            drained = finish(self.doors, grace, self.drain) => drained,
+            _ = self.terminate.recv() => false,
+            _ = self.interrupt.recv() => false,
+        };
+        let last = if drained { "drained" } else { "stopped with calls in flight" };
+        self.gateway.telemetry.event(Level::Info, last);
+        self.gateway.telemetry.log.flush();
+        Ok(())
+    }
+}
+
+async fn finish(doors: Doors, grace: Duration, drain: Duration) -> bool {
+    tokio::time::sleep(grace).await;
+    doors.close(drain).await
+}
+
+const fn by_terminal(terminal: bool) -> LogStyle {
+    if terminal { LogStyle::Human } else { LogStyle::Json }
+}
+
+fn style(format: LogFormat) -> LogStyle {
+    match format {
+        LogFormat::Json => LogStyle::Json,
+        LogFormat::Human => LogStyle::Human,
+        LogFormat::Auto => by_terminal(std::io::stderr().is_terminal()),
+    }
+}
+
+/// Counts every panic and logs where it was: not what it said, which may hold a caller's words.
+fn record_panics(gateway: &Arc<Gateway>) {
+    let telemetry = gateway.telemetry.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        telemetry.metrics.panics.inc();
+        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        telemetry.event(Level::Error, format!("panic at {place}"));
+    }));
+}

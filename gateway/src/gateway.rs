@@ -1,0 +1,38 @@
+//! What all calls of a process share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::path::identify::Catalogue;
+use crate::path::telemetry::{Shared, Telemetry};
+use crate::snapshot::Snapshot;
+
+/// The tables, the telemetry and the state of the process.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) telemetry: Shared,
+    pub(crate) catalogue: Catalogue,
+    draining: AtomicBool,
+}
+
+impl Gateway {
+    pub(crate) fn new(snapshot: Snapshot, telemetry: Telemetry) -> Arc<Self> {
+        Arc::new(Self {
+            snapshot,
+            telemetry: Arc::new(telemetry),
+            catalogue: Catalogue::default(),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on not ready, and every answer asks its caller to go elsewhere for the next.
+    pub(crate) fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the process was told to stop.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}

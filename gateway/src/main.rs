@@ -1,0 +1,32 @@
+//! Weir, an LLM inference gateway. The way of a request is on one page: [`path`].
+
+mod admin;
+mod cli;
+mod command;
+mod gateway;
+mod path;
+mod snapshot;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(arguments) => command::run(&arguments),
+        Command::Demo(arguments) => command::demo(&arguments),
+        Command::Check(arguments) => command::check(&arguments),
+        Command::Health(arguments) => command::health(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => {
+            // A process that cannot even say why it ends still ends with the right status.
+            writeln!(std::io::stderr(), "{stop}").unwrap_or_default();
+            ExitCode::from(stop.status())
+        }
+    }
+}

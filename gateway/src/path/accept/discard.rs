@@ -1,0 +1,35 @@
+//! What becomes of a body that nobody will read.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::EXPECT;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+/// How much of an unwanted body is read and thrown away: twice the largest that is taken by default.
+const BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long that may take.
+const TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Reads an unwanted body to its end, within bounds, while the refusal is on its way: a caller that is still
+/// sending would otherwise meet a reset connection and never read why it was refused. Past the bounds the
+/// connection is closed.
+pub(crate) fn discard(mut body: Incoming, headers: &HeaderMap) {
+    use http_body::Body as _;
+    // A caller that waits for "100 Continue" has sent nothing, and must not be asked to.
+    if body.is_end_stream() || headers.contains_key(EXPECT) {
+        return;
+    }
+    tokio::spawn(async move {
+        let drain = async {
+            let mut left = BYTES_MAX;
+            while let Some(Ok(frame)) = body.frame().await {
+                let length = frame.data_ref().map_or(0, bytes::Bytes::len);
+                let Some(rest) = left.checked_sub(length) else { return };
+                left = rest;
+            }
+        };
+        tokio::time::timeout(TIME_MAX, drain).await.unwrap_or_default();
+    });
+}

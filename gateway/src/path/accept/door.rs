@@ -1,0 +1,122 @@
+//! The doors: listening sockets, the connections behind them, and their end.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+
+use super::Arrival;
+use crate::gateway::Gateway;
+use crate::path;
+use crate::path::telemetry::Level;
+
+/// How long a request's head may take: a caller that is slower is an attack or lost.
+const HEADER_READ: Duration = Duration::from_secs(10);
+/// Largest request head, and what is held of an answer for a caller that reads slowly. Together with what
+/// the upstream's connection has read ahead, at most 64 KiB for each stream.
+const BUFFER_BYTES: usize = 32 * 1024;
+/// Pause after the system could not give a connection (mostly: no descriptors), so as not to spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The open doors of a running gateway.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    pub(crate) addresses: Vec<SocketAddr>,
+    closing: watch::Sender<bool>,
+    /// Ends when the last connection has.
+    alive: mpsc::Receiver<()>,
+}
+
+/// Opens a door at each address and serves what comes in.
+pub(crate) async fn listen(gateway: &Arc<Gateway>, addresses: &[SocketAddr]) -> Result<Doors, String> {
+    let (closing, _) = watch::channel(false);
+    let (guard, alive) = mpsc::channel(1);
+    let mut bound = Vec::new();
+    for address in addresses {
+        let fault = |error: std::io::Error| format!("cannot listen on {address}: {error}");
+        let listener = TcpListener::bind(address).await.map_err(fault)?;
+        bound.push((listener.local_addr().map_err(fault)?, listener));
+    }
+    let mut addresses = Vec::new();
+    for (address, listener) in bound {
+        addresses.push(address);
+        tokio::spawn(accept(listener, gateway.clone(), closing.subscribe(), guard.clone()));
+    }
+    Ok(Doors { addresses, closing, alive })
+}
+
+impl Doors {
+    /// Closes the doors, lets the connections finish what is in flight, and waits for that at most `patience`.
+    /// Whether all finished.
+    pub(crate) async fn close(mut self, patience: Duration) -> bool {
+        self.closing.send_replace(true);
+        tokio::time::timeout(patience, self.alive.recv()).await.is_ok()
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    mut closing: watch::Receiver<bool>,
+    guard: mpsc::Sender<()>,
+) {
+    let path = path::build(&gateway);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = closing.wait_for(|closing| *closing) => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                gateway.telemetry.event(Level::Warn, format!("cannot accept a connection: {error}"));
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (path, closing, guard) = (path.clone(), closing.clone(), guard.clone());
+        tokio::spawn(async move {
+            serve(stream, peer, path, closing).await;
+            drop(guard);
+        });
+    }
+}
+
+/// Serves one connection until it ends, or until the doors close and its last answer has left.
+async fn serve<P>(stream: TcpStream, peer: SocketAddr, path: P, mut closing: watch::Receiver<bool>)
+where
+    P: tower::Service<
+            Arrival,
+            Response = http::Response<path::stream::AnswerBody>,
+            Error = std::convert::Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + 'static,
+{
+    // Without this a token waits up to 40 ms for the caller's acknowledgement of the one before.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let Ok(peer) = HeaderValue::try_from(peer.ip().to_canonical().to_string()) else { return };
+    let service = service_fn(move |request| path.clone().call(Arrival { request, peer: peer.clone() }));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    // How a connection ended concerns its calls, and their accounts have noted it.
+    tokio::select! {
+        ended = connection.as_mut() => return ended.unwrap_or_default(),
+        _ = closing.wait_for(|closing| *closing) => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await.unwrap_or_default();
+}

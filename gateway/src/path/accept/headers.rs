@@ -1,0 +1,119 @@
+//! The headers that every answer gets.
+
+use std::fmt::Write as _;
+
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+
+use crate::path::stream::AnswerBody;
+use crate::path::telemetry::Account;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// An upstream's own id for the call, for talking to its operator.
+const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-weir-upstream-request-id");
+
+/// Longest caller's id that is taken over.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+/// What a refused caller is asked to wait where nothing better is known.
+const RETRY_AFTER_MS_DEFAULT: u64 = 1000;
+
+/// The caller's id for the call if it is sane, else a new one.
+pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let sane = |id: &&HeaderValue| {
+        !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    headers.get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(|| {
+        let id = format!("{:032x}", rand::random::<u128>());
+        HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    })
+}
+
+/// Id, attempts, times, and how long to wait where waiting is asked for.
+pub(super) fn finish(response: &mut Response<AnswerBody>, account: &Account, id: HeaderValue, last: bool) {
+    let status = response.status();
+    let headers = response.headers_mut();
+    if let Some(theirs) = headers.insert(REQUEST_ID, id.clone())
+        && theirs != id
+    {
+        headers.insert(UPSTREAM_REQUEST_ID, theirs);
+    }
+    if asks_to_wait(status) && !headers.contains_key(RETRY_AFTER) {
+        hint(headers);
+    }
+    if last {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let mut facts = account.facts();
+    facts.status = status.as_u16();
+    let upstream = facts.upstream.unwrap_or_default();
+    let overhead = account.started.elapsed().saturating_sub(upstream + facts.body_wait);
+    facts.overhead = facts.upstream.map(|_| overhead);
+    headers.insert(ATTEMPTS, HeaderValue::from(u16::from(facts.attempts)));
+    let mut timing = String::with_capacity(64);
+    // Writing to a string cannot fail.
+    write!(
+        timing,
+        "weir;dur={:.3}, queue;dur=0, upstream;dur={:.3}",
+        overhead.as_secs_f64() * 1e3,
+        upstream.as_secs_f64() * 1e3
+    )
+    .unwrap_or_default();
+    if let Ok(timing) = HeaderValue::try_from(timing) {
+        headers.insert(SERVER_TIMING, timing);
+    }
+}
+
+/// The same for an answer that has no account.
+pub(super) fn finish_probe(response: &mut Response<AnswerBody>, id: HeaderValue) {
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id);
+    headers.insert(ATTEMPTS, HeaderValue::from_static("0"));
+    headers.insert(SERVER_TIMING, HeaderValue::from_static("weir;dur=0, queue;dur=0, upstream;dur=0"));
+}
+
+/// 529 is Anthropic's "overloaded".
+fn asks_to_wait(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 503 | 529)
+}
+
+/// Whole seconds for clients that read only those, milliseconds with ±20 % for those that can, so that they
+/// do not all come back at once.
+fn hint(headers: &mut HeaderMap) {
+    let jitter = rand::random::<u64>() % (RETRY_AFTER_MS_DEFAULT * 2 / 5 + 1);
+    let wait_ms = RETRY_AFTER_MS_DEFAULT * 4 / 5 + jitter;
+    headers.insert(RETRY_AFTER, HeaderValue::from(wait_ms.div_ceil(1000).clamp(1, 30)));
+    headers.insert(RETRY_AFTER_MS, HeaderValue::from(wait_ms));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sane_id_is_kept_and_another_replaced() {
+        let with = |id: &[u8]| HeaderMap::from_iter([(REQUEST_ID, HeaderValue::from_bytes(id).unwrap())]);
+        assert_eq!(request_id(&with(b"abc-1")), "abc-1");
+        for bad in [&b""[..], b"a b", "\u{e9}".as_bytes(), &[b'x'; 129]] {
+            let made = request_id(&with(bad));
+            assert_eq!(made.len(), 32);
+            assert_ne!(made, request_id(&with(bad)));
+        }
+    }
+
+    #[test]
+    fn the_hint_is_jittered_and_in_whole_seconds_too() {
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let mut headers = HeaderMap::new();
+            hint(&mut headers);
+            let ms: u64 = headers[RETRY_AFTER_MS].to_str().unwrap().parse().unwrap();
+            let seconds: u64 = headers[RETRY_AFTER].to_str().unwrap().parse().unwrap();
+            assert!((800..=1200).contains(&ms) && (1..=2).contains(&seconds), "{ms} {seconds}");
+            seen.insert(ms);
+        }
+        assert!(seen.len() > 20);
+    }
+}

@@ -1,0 +1,152 @@
+//! Is this a sane HTTP request on an open door? Opens the call's account, gives every answer its id, its
+//! counts and its times, and turns a panic into a 500. Answers the probes itself.
+
+mod discard;
+mod door;
+mod headers;
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use http::header::{HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use router_core::dialect::{Dialect, Reason};
+use tower::Service;
+
+pub(crate) use discard::discard;
+pub(crate) use door::{Doors, listen};
+
+use super::stream::AnswerBody;
+use super::telemetry::Account;
+use super::{Failure, Walk};
+use crate::gateway::Gateway;
+
+/// Longest path that is logged.
+const PATH_CHARS_MAX: usize = 256;
+
+/// A request as it came in.
+pub(crate) struct Arrival {
+    pub(crate) request: Request<Incoming>,
+    /// The caller's address.
+    pub(crate) peer: HeaderValue,
+}
+
+/// A request with an account.
+pub(crate) struct Admitted {
+    pub(crate) account: Arc<Account>,
+    pub(crate) origin: Origin,
+    pub(crate) head: Parts,
+    pub(crate) body: Incoming,
+}
+
+/// What the upstream is told of where a call comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) peer: HeaderValue,
+    pub(crate) request_id: HeaderValue,
+}
+
+/// The room.
+#[derive(Clone, Debug)]
+pub(crate) struct Accept<S> {
+    gateway: Arc<Gateway>,
+    inner: S,
+}
+
+impl<S> Accept<S> {
+    pub(crate) fn new(gateway: Arc<Gateway>, inner: S) -> Self {
+        Self { gateway, inner }
+    }
+}
+
+impl<S> Service<Arrival> for Accept<S>
+where
+    S: Service<Admitted, Response = Response<AnswerBody>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    type Response = Response<AnswerBody>;
+    type Error = Infallible;
+    type Future = Walk<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, arrival: Arrival) -> Self::Future {
+        let started = Instant::now();
+        let gateway = self.gateway.clone();
+        let mut inner = self.inner.clone();
+        Box::pin(async move {
+            if let Some(probe) = probe(&gateway, &arrival.request) {
+                return Ok(probe);
+            }
+            let (head, body) = arrival.request.into_parts();
+            let request_id = headers::request_id(&head.headers);
+            let open = Account::open(gateway.telemetry.clone(), request_id.clone(), started);
+            let account = open.account().clone();
+            note_headers(&gateway, &account, &head.headers);
+            let dialect = Dialect::guess(head.uri.path(), has_anthropic_version(&head.headers));
+            let origin = Origin { peer: arrival.peer, request_id: request_id.clone() };
+
+            let walk =
+                AssertUnwindSafe(inner.call(Admitted { account: account.clone(), origin, head, body }));
+            let mut response = match walk.catch_unwind().await {
+                Ok(Ok(response)) => response,
+                // The panic hook has counted it and logged where it was.
+                Err(_) => Failure::from(Reason::Internal).answer(dialect, &account),
+            };
+            headers::finish(&mut response, &account, request_id, gateway.is_draining());
+            response.body_mut().keep(open);
+            Ok(response)
+        })
+    }
+}
+
+/// The answer to an orchestrator's question.
+fn probe(gateway: &Gateway, request: &Request<Incoming>) -> Option<Response<AnswerBody>> {
+    if request.method() != Method::GET {
+        return None;
+    }
+    let ready = match request.uri().path() {
+        "/health/live" => true,
+        "/health" | "/health/ready" => !gateway.is_draining(),
+        _ => return None,
+    };
+    let (status, text) =
+        if ready { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "draining\n") };
+    let mut response = Response::new(AnswerBody::full(text.into()));
+    *response.status_mut() = status;
+    headers::finish_probe(&mut response, headers::request_id(request.headers()));
+    Some(response)
+}
+
+fn note_headers(gateway: &Gateway, account: &Account, headers: &HeaderMap) {
+    let logged = &gateway.telemetry.logged_headers;
+    if logged.is_empty() {
+        return;
+    }
+    let found = logged.iter().filter_map(|name| {
+        let value = headers.get(name)?.to_str().ok()?;
+        Some((name.clone(), value.to_owned()))
+    });
+    account.facts().headers = found.collect();
+}
+
+/// Anthropic's clients always send this header, and it alone tells their `GET /v1/models` from OpenAI's.
+pub(crate) fn has_anthropic_version(headers: &HeaderMap) -> bool {
+    headers.contains_key("anthropic-version")
+}
+
+/// For the log line of a call that no API knows: without the query, which may hold secrets.
+pub(crate) fn method_and_path(head: &Parts) -> String {
+    let path: String = head.uri.path().chars().take(PATH_CHARS_MAX).collect();
+    format!("{} {path}", head.method)
+}

@@ -1,0 +1,79 @@
+//! Finds the API and the operation of a request by its head, and turns every refusal of the rooms behind it
+//! into that API's shape. What it recognises is decided in `router_core::dialect`.
+
+use std::task::{Context, Poll};
+
+use http::Response;
+use http::request::Parts;
+use hyper::body::Incoming;
+use router_core::dialect::{Dialect, Intent, recognise};
+use tower::Service;
+
+use super::accept::{self, Admitted, Origin};
+use super::stream::AnswerBody;
+use super::telemetry::Account;
+use super::{Failure, Reply, Walk};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// A request of a known API.
+pub(crate) struct Known {
+    pub(crate) account: Arc<Account>,
+    pub(crate) origin: Origin,
+    pub(crate) intent: Intent,
+    pub(crate) head: Parts,
+    pub(crate) body: Incoming,
+}
+
+/// The room.
+#[derive(Clone, Debug)]
+pub(crate) struct Recognise<S> {
+    inner: S,
+}
+
+impl<S> Recognise<S> {
+    pub(crate) fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S> Service<Admitted> for Recognise<S>
+where
+    S: Service<Known, Response = Response<AnswerBody>, Error = Failure, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    type Response = Response<AnswerBody>;
+    type Error = Infallible;
+    type Future = Walk<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The rooms behind are always ready: waiting for room is one of them.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Admitted) -> Self::Future {
+        let mut inner = self.inner.clone();
+        Box::pin(async move {
+            let account = request.account.clone();
+            let (path, versioned) =
+                (request.head.uri.path(), accept::has_anthropic_version(&request.head.headers));
+            let guess = Dialect::guess(path, versioned);
+            let intent = recognise(request.head.method.as_str(), path, versioned);
+            let (dialect, reply): (Dialect, Reply) = match intent {
+                Ok(intent) => {
+                    account.facts().intent = Some(intent);
+                    let Admitted { account, origin, head, body } = request;
+                    (intent.dialect, inner.call(Known { account, origin, intent, head, body }).await)
+                }
+                Err(reason) => {
+                    account.facts().unknown = Some(accept::method_and_path(&request.head));
+                    accept::discard(request.body, &request.head.headers);
+                    (guess, Err(reason.into()))
+                }
+            };
+            Ok(reply.unwrap_or_else(|failure| failure.answer(dialect, &account)))
+        })
+    }
+}

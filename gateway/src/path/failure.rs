@@ -1,0 +1,71 @@
+//! Why a room gives no answer: what the caller may hear, and what only the operator may.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use router_core::dialect::{Dialect, Reason};
+
+use super::stream::AnswerBody;
+use super::telemetry::{Account, Ending};
+
+/// A call that ends in a refusal.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) reason: Reason,
+    /// For the log; no caller sees it.
+    cause: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(reason: Reason, cause: impl Into<String>) -> Self {
+        Self { reason, cause: Some(cause.into()) }
+    }
+
+    /// With an error and all that it comes from as the cause.
+    pub(crate) fn caused(reason: Reason, error: &dyn Error) -> Self {
+        Self::new(reason, causes(error))
+    }
+
+    /// The one place where a failure becomes an answer.
+    pub(crate) fn answer(self, dialect: Dialect, account: &Account) -> Response<AnswerBody> {
+        let refusal = self.reason.refuse(dialect, account.request_id());
+        {
+            let mut facts = account.facts();
+            facts.ending = Some(Ending::Refused);
+            facts.reason = Some(self.reason.code());
+            facts.cause = self.cause;
+        }
+        let mut response = Response::new(AnswerBody::full(refusal.body.into()));
+        *response.status_mut() =
+            StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(reason) = refusal.weir_reason {
+            headers.insert("x-weir-reason", HeaderValue::from_static(reason));
+        }
+        if let Some(allow) = refusal.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self { reason, cause: None }
+    }
+}
+
+/// An error with all that it comes from, on one line.
+pub(crate) fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        // Writing to a string cannot fail.
+        write!(text, ": {error}").unwrap_or_default();
+        source = error.source();
+    }
+    text
+}

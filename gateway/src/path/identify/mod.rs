@@ -1,0 +1,108 @@
+//! Reads the body once, under its limits, has `router_core::identify` judge it, and finds the route. Behind
+//! this room nothing is unknown about a call. Lists the models where that is what was asked for.
+
+mod body;
+mod models;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use router_core::dialect::{Intent, Operation, Reason};
+use router_core::identify::scan;
+use tower::Service;
+
+use super::accept::Origin;
+use super::dialect::Known;
+use super::stream::AnswerBody;
+use super::telemetry::Account;
+use super::{Failure, Reply, Walk};
+use crate::gateway::Gateway;
+use crate::snapshot::Route;
+
+pub(crate) use models::Catalogue;
+
+/// A call about which everything is known that a decision needs.
+pub(crate) struct Call {
+    pub(crate) account: Arc<Account>,
+    pub(crate) origin: Origin,
+    pub(crate) intent: Intent,
+    pub(crate) head: Parts,
+    pub(crate) body: Bytes,
+    /// Where the model's name stands in the body, quotes included.
+    pub(crate) model_span: Range<usize>,
+    pub(crate) route: Arc<Route>,
+}
+
+/// The room.
+#[derive(Clone, Debug)]
+pub(crate) struct Identify<S> {
+    gateway: Arc<Gateway>,
+    inner: S,
+}
+
+impl<S> Identify<S> {
+    pub(crate) fn new(gateway: Arc<Gateway>, inner: S) -> Self {
+        Self { gateway, inner }
+    }
+}
+
+impl<S> Service<Known> for Identify<S>
+where
+    S: Service<Call, Response = Response<AnswerBody>, Error = Failure, Future: Send> + Clone + Send + 'static,
+{
+    type Response = Response<AnswerBody>;
+    type Error = Failure;
+    type Future = Walk<Reply>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Known) -> Self::Future {
+        let gateway = self.gateway.clone();
+        let mut inner = self.inner.clone();
+        Box::pin(async move {
+            match request.intent.operation {
+                Operation::Models => models::list(&gateway, &request).await,
+                Operation::ChatCompletions | Operation::Messages => {
+                    let call = identify(&gateway, request).await?;
+                    inner.call(call).await
+                }
+            }
+        })
+    }
+}
+
+async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
+    let Known { account, origin, intent, head, body } = request;
+    let waited = Instant::now();
+    let body = match body::read(body, &head.headers, gateway.snapshot.config.limits.body_bytes).await {
+        Ok(body) => body,
+        Err(reason) => {
+            if matches!(reason, Reason::BodyTooLarge { .. }) {
+                gateway.telemetry.metrics.body_limit_hits.inc();
+            }
+            return Err(reason.into());
+        }
+    };
+    let scan = scan(&body)?;
+    let route = gateway.snapshot.route(&scan.model).filter(|route| route.speaks(intent.dialect));
+    let Some(route) = route.cloned() else {
+        let known = gateway.snapshot.known_models(intent.dialect);
+        return Err(Reason::UnknownModel { model: scan.model.into_owned(), known }.into());
+    };
+    {
+        let mut facts = account.facts();
+        facts.body_wait = waited.elapsed();
+        facts.bytes_in = body.len() as u64;
+        facts.stream = scan.stream;
+        facts.route = Some(route.clone());
+    }
+    let model_span = scan.model_span;
+    Ok(Call { account, origin, intent, head, body, model_span, route })
+}

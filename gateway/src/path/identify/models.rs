@@ -1,0 +1,175 @@
+//! `GET /v1/models`: the routes' names, and behind a route `*` what its upstreams list, kept for a while.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use router_core::dialect::{Dialect, Reason};
+use router_core::identify::Rope;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::gateway::Gateway;
+use crate::path::dialect::Known;
+use crate::path::send::{self, Connections};
+use crate::path::stream::AnswerBody;
+use crate::path::{Failure, Reply, select};
+use crate::snapshot::Pool;
+
+/// How long an upstream's list is kept: model servers change theirs when they start, not in between.
+const KEPT: Duration = Duration::from_secs(10);
+/// How long an upstream may take to list its models.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Largest list that is taken from an upstream: the longest public ones have some hundred KB.
+const LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The last lists that came from upstreams, by dialect.
+#[derive(Debug, Default)]
+pub(crate) struct Catalogue {
+    kept: [Mutex<Option<Kept>>; 2],
+}
+
+#[derive(Debug)]
+struct Kept {
+    since: Instant,
+    /// Whose list it is: with a caller's own credential, upstreams list what that caller may use.
+    credential: Credential,
+    models: Vec<Value>,
+}
+
+type Credential = [Option<HeaderValue>; 2];
+
+#[derive(Deserialize)]
+struct List {
+    data: Vec<Value>,
+}
+
+/// What an upstream said: a list, or something else that may be passed on.
+enum Listed {
+    Models(Vec<Value>),
+    Other(Response<AnswerBody>),
+}
+
+/// The models that the caller may ask for.
+pub(super) async fn list(gateway: &Gateway, request: &Known) -> Reply {
+    let dialect = request.intent.dialect;
+    let names = gateway.snapshot.known_models(dialect);
+    let credential = credential(&request.head.headers);
+    let kept = gateway.catalogue.kept(dialect, &credential);
+    let models = match kept {
+        Some(models) => models,
+        None => match ask(gateway, request).await {
+            Ok(Listed::Models(models)) => {
+                gateway.catalogue.keep(dialect, credential, models.clone());
+                models
+            }
+            // With models of our own to list, an upstream that lists none is no reason to list nothing.
+            Ok(Listed::Other(_)) | Err(_) if !names.is_empty() => Vec::new(),
+            Ok(Listed::Other(answer)) => return Ok(answer),
+            Err(failure) => return Err(failure),
+        },
+    };
+    Ok(json(dialect.model_list(&names, models)))
+}
+
+/// Asks every pool of the route `*` that speaks the caller's API.
+async fn ask(gateway: &Gateway, request: &Known) -> Result<Listed, Failure> {
+    let dialect = request.intent.dialect;
+    let mut pools: Vec<&Arc<Pool>> = Vec::new();
+    for target in gateway.snapshot.wildcard().iter().flat_map(|route| &route.targets) {
+        if target.pool.dialects.contains(dialect) && !pools.iter().any(|pool| Arc::ptr_eq(pool, &target.pool))
+        {
+            pools.push(&target.pool);
+        }
+    }
+    if pools.is_empty() {
+        return Ok(Listed::Models(Vec::new()));
+    }
+    let mut models: Vec<Value> = Vec::new();
+    let (mut listed, mut other) = (false, None);
+    for answer in join_all(pools.into_iter().map(|pool| ask_pool(request, pool))).await {
+        match answer {
+            Ok(Listed::Models(more)) => {
+                listed = true;
+                let new = |model: &Value| !models.iter().any(|known| known["id"] == model["id"]);
+                let new: Vec<Value> = more.into_iter().filter(new).collect();
+                models.extend(new);
+            }
+            answer => {
+                other.get_or_insert(answer);
+            }
+        }
+    }
+    match other {
+        Some(other) if !listed => other,
+        _ => Ok(Listed::Models(models)),
+    }
+}
+
+async fn ask_pool(request: &Known, pool: &Pool) -> Result<Listed, Failure> {
+    let endpoint = select::pick(pool).ok_or(Reason::NoEndpoint)?;
+    let headers =
+        send::headers_for(&request.head.headers, &request.origin, pool, endpoint, request.intent.dialect);
+    let asked = send::request(Method::GET, endpoint, "/v1/models", headers, Rope::default())?;
+    let exchange = async {
+        let (response, lease) = Connections::exchange(endpoint, asked).await?;
+        send::check(&response, pool)?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, LIST_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| Failure::caused(Reason::BadResponse, &*error))?.to_bytes();
+        lease.give_back();
+        Ok::<_, Failure>((head, body))
+    };
+    let (head, body) = tokio::time::timeout(PATIENCE, exchange)
+        .await
+        .map_err(|_| Failure::new(Reason::BadResponse, "no list of models in time"))??;
+    match serde_json::from_slice::<List>(&body) {
+        Ok(list) if head.status == StatusCode::OK => Ok(Listed::Models(list.data)),
+        _ => Ok(Listed::Other(passed_on(head.status, head.headers.get(CONTENT_TYPE), body))),
+    }
+}
+
+impl Catalogue {
+    fn slot(&self, dialect: Dialect) -> &Mutex<Option<Kept>> {
+        &self.kept[usize::from(dialect == Dialect::Anthropic)]
+    }
+
+    fn kept(&self, dialect: Dialect, credential: &Credential) -> Option<Vec<Value>> {
+        let kept = self.slot(dialect).lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = kept.as_ref().filter(|kept| kept.since.elapsed() < KEPT && kept.credential == *credential);
+        kept.map(|kept| kept.models.clone())
+    }
+
+    fn keep(&self, dialect: Dialect, credential: Credential, models: Vec<Value>) {
+        let kept = Kept { since: Instant::now(), credential, models };
+        *self.slot(dialect).lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    }
+}
+
+fn credential(headers: &HeaderMap) -> Credential {
+    [AUTHORIZATION, HeaderName::from_static("x-api-key")]
+        .map(|name| headers.get(name).cloned().map(sensitive))
+}
+
+/// Shown nowhere, whoever prints it.
+fn sensitive(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+fn json(text: String) -> Response<AnswerBody> {
+    passed_on(StatusCode::OK, Some(&HeaderValue::from_static("application/json")), text.into())
+}
+
+fn passed_on(status: StatusCode, content_type: Option<&HeaderValue>, body: Bytes) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::full(body));
+    *response.status_mut() = status;
+    if let Some(content_type) = content_type {
+        response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
+    }
+    response
+}

@@ -1,0 +1,77 @@
+//! The way of a request, on one page. The rooms stand in request order, which is alphabetical order: those
+//! that every request passes are tower layers, outermost first; from the choice of a target on it is one
+//! plain function.
+//!
+//! | room | question |
+//! |---|---|
+//! | [`accept`] | is this a sane HTTP request on an open door? |
+//! | [`dialect`] | which API shape and operation? (head only) |
+//! | [`identify`] | the body, read once and judged; which route? |
+//! | [`route`] | which target, by canary and weight? |
+//! | [`select`] | which endpoint of its pool? |
+//! | [`send`] | put it on the wire, with its clocks |
+//! | [`stream`] | bring the answer back as it comes |
+//! | [`telemetry`] | what happened, at what cost? |
+
+pub(crate) mod accept;
+pub(crate) mod dialect;
+pub(crate) mod identify;
+pub(crate) mod route;
+pub(crate) mod select;
+pub(crate) mod send;
+pub(crate) mod stream;
+pub(crate) mod telemetry;
+
+mod failure;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::Response;
+use tower::layer::layer_fn;
+use tower::{ServiceBuilder, service_fn};
+
+pub(crate) use failure::Failure;
+
+use self::accept::Arrival;
+use self::identify::Call;
+use self::stream::AnswerBody;
+use crate::gateway::Gateway;
+
+/// What a room says in the end.
+pub(crate) type Reply = Result<Response<AnswerBody>, Failure>;
+/// A room's future: boxed, because a plain `async` block reads best and costs some 40 ns.
+pub(crate) type Walk<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// The path from the door to the model and back.
+pub(crate) fn build(
+    gateway: &Arc<Gateway>,
+) -> impl tower::Service<Arrival, Response = Response<AnswerBody>, Error = std::convert::Infallible, Future: Send>
++ Clone
++ Send
++ Sync
++ 'static {
+    ServiceBuilder::new()
+        // First, so that every answer leaves with an id and every call leaves an account, panics included.
+        .layer(layer_fn(|inner| accept::Accept::new(gateway.clone(), inner)))
+        // Before anything that can refuse, so that every refusal has the caller's shape.
+        .layer(layer_fn(dialect::Recognise::new))
+        // The only room that reads a body, under its limits; behind it, nothing is unknown about the call.
+        .layer(layer_fn(|inner| identify::Identify::new(gateway.clone(), inner)))
+        .service(service_fn(exchange))
+}
+
+/// One call's exchange with a model, in room order.
+async fn exchange(mut call: Call) -> Reply {
+    // A canary's header, else the weights, over the targets that speak the caller's API.
+    let target = route::choose(&call)?;
+    // In flight from before dispatch to the last byte of the answer, on every way out.
+    let permit = select::choose(&call.route.targets[target])?;
+    call.account.facts().target = Some(target);
+    let route = call.route.clone();
+    // One attempt; dropping it at any point closes its connection, which stops the upstream.
+    let answer = send::send(&mut call, &route.targets[target], permit).await?;
+    // Relayed as it arrives, watched in passing.
+    Ok(stream::relay(&call, target, answer))
+}

@@ -1,0 +1,180 @@
+//! The connections to one endpoint: kept alive, handed out newest first, given back when a body has ended.
+//!
+//! Our own in place of hyper-util's pool, because an attempt must know its connection: when it was made, that
+//! nothing was sent on it yet (then another one may be tried without asking), and that it dies with the
+//! attempt.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use router_core::dialect::Reason;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::RopeBody;
+use crate::path::Failure;
+use crate::snapshot::Endpoint;
+
+/// How long a connection is kept without use: less than the 60 s and more after which servers close theirs,
+/// so that a request seldom meets a connection that is just going away.
+const IDLE: Duration = Duration::from_secs(50);
+/// Unused connections that are kept for one endpoint.
+const IDLE_MAX: usize = 1024;
+/// What may be read ahead of a slow caller on one connection, and the largest answer head.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// How to reach one endpoint, and the connections to it that nobody uses now.
+pub(crate) struct Connections {
+    host: String,
+    port: u16,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    connect: Duration,
+    /// The one used last is at the back.
+    idle: Mutex<VecDeque<Idle>>,
+}
+
+struct Idle {
+    sender: SendRequest<RopeBody>,
+    since: Instant,
+}
+
+impl Idle {
+    fn is_gone(&self) -> bool {
+        self.sender.is_closed() || self.since.elapsed() >= IDLE
+    }
+}
+
+/// A connection in use. It goes back only when told that the answer has ended; else it is closed, which is
+/// what tells the upstream to stop.
+pub(crate) struct Lease {
+    sender: SendRequest<RopeBody>,
+    endpoint: Arc<Endpoint>,
+}
+
+impl Connections {
+    pub(crate) fn new(
+        endpoint: &router_core::config::Endpoint,
+        tls: Option<Arc<rustls::ClientConfig>>,
+        connect: Duration,
+    ) -> Option<Self> {
+        let tls = match tls {
+            Some(tls) => Some((TlsConnector::from(tls), ServerName::try_from(endpoint.host.clone()).ok()?)),
+            None => None,
+        };
+        let idle = Mutex::default();
+        Some(Self { host: endpoint.host.clone(), port: endpoint.port, tls, connect, idle })
+    }
+
+    /// Sends `request` to `endpoint` and waits for the head of the answer. A kept connection that turns out
+    /// to be closed before anything was sent on it is passed over.
+    pub(crate) async fn exchange(
+        endpoint: &Arc<Endpoint>,
+        mut request: Request<RopeBody>,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
+        let pool = &endpoint.connections;
+        loop {
+            let kept = pool.take();
+            let fresh = kept.is_none();
+            let mut sender = match kept {
+                Some(sender) => sender,
+                None => pool.open().await?,
+            };
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, Lease { sender, endpoint: endpoint.clone() })),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if !fresh => request = unsent,
+                    _ => return Err(Failure::caused(Reason::BadResponse, error.error())),
+                },
+            }
+        }
+    }
+
+    /// The connection used last that stands and is ready. One whose last answer has only just ended may need
+    /// another moment: it is left for the next attempt.
+    fn take(&self) -> Option<SendRequest<RopeBody>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        for at in (0..idle.len()).rev() {
+            let (ready, gone) = (idle[at].sender.is_ready(), idle[at].is_gone());
+            if gone || ready {
+                let entry = idle.remove(at);
+                if !gone {
+                    return entry.map(|entry| entry.sender);
+                }
+            }
+        }
+        None
+    }
+
+    fn put(&self, sender: SendRequest<RopeBody>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // The oldest are at the front: those that have been idle for too long go as others come back.
+        while idle.front().is_some_and(|oldest| oldest.since.elapsed() >= IDLE) || idle.len() >= IDLE_MAX {
+            idle.pop_front();
+        }
+        idle.push_back(Idle { sender, since: Instant::now() });
+    }
+
+    /// Connects, within the connect timeout as a whole.
+    async fn open(&self) -> Result<SendRequest<RopeBody>, Failure> {
+        match tokio::time::timeout(self.connect, self.dial()).await {
+            Ok(Ok(sender)) => Ok(sender),
+            Ok(Err(error)) => Err(Failure::caused(Reason::ConnectFailed, &error)),
+            Err(_) => Err(Failure::new(
+                Reason::ConnectTimeout,
+                format!("no connection to {}:{} within {:?}", self.host, self.port, self.connect),
+            )),
+        }
+    }
+
+    async fn dial(&self) -> io::Result<SendRequest<RopeBody>> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        // Without this a small write waits 40 ms for the other side's acknowledgement.
+        stream.set_nodelay(true)?;
+        match &self.tls {
+            Some((connector, name)) => start(connector.connect(name.clone(), stream).await?).await,
+            None => start(stream).await,
+        }
+    }
+}
+
+/// Speaks HTTP/1.1 on a stream.
+async fn start<T>(stream: T) -> io::Result<SendRequest<RopeBody>>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut builder = Builder::new();
+    builder.max_buf_size(BUFFER_BYTES);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    // Its errors reach the attempt that uses it; without one there is nobody to tell.
+    tokio::spawn(async move { connection.await.unwrap_or_default() });
+    sender.ready().await.map_err(io::Error::other)?;
+    Ok(sender)
+}
+
+impl Lease {
+    /// The answer has come whole: the connection may serve another attempt.
+    pub(crate) fn give_back(self) {
+        if !self.sender.is_closed() {
+            self.endpoint.connections.put(self.sender);
+        }
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Connections")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,97 @@
+//! Which headers go on. All end-to-end headers do, except what belongs to one connection, what Weir makes
+//! anew, and credentials that must not leave.
+
+use std::sync::Arc;
+
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName,
+    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use router_core::dialect::Dialect;
+
+use crate::path::accept::Origin;
+use crate::snapshot::{Endpoint, Pool};
+
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A caller's headers as the endpoint gets them.
+pub(super) fn to_upstream(
+    mut headers: HeaderMap,
+    origin: &Origin,
+    pool: &Pool,
+    endpoint: &Arc<Endpoint>,
+    dialect: Dialect,
+) -> HeaderMap {
+    strip_hop_by_hop(&mut headers);
+    strip_ours(&mut headers);
+    headers.remove(EXPECT);
+    headers.remove(CONTENT_LENGTH);
+    if let Some(host) = headers.insert(HOST, endpoint.host.clone()) {
+        headers.insert(FORWARDED_HOST, host);
+    }
+    headers.insert(FORWARDED_FOR, origin.peer.clone());
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(X_REQUEST_ID, origin.request_id.clone());
+    // The answer is watched in passing, and can be only where it is not compressed.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Some(credential) = &pool.credential {
+        for name in [AUTHORIZATION, X_API_KEY, API_KEY, COOKIE] {
+            headers.remove(name);
+        }
+        match dialect {
+            Dialect::OpenAi => headers.insert(AUTHORIZATION, credential.bearer().clone()),
+            Dialect::Anthropic => headers.insert(X_API_KEY, credential.plain().clone()),
+        };
+    }
+    headers
+}
+
+/// Removes what concerns one connection only, and what `connection` nominates (RFC 9110, 7.6.1).
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        for name in nominated(headers) {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        HTTP2_SETTINGS,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+}
+
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let names = values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+    // What frames the message is Weir's own to set: a nomination must not remove it.
+    names.filter(|name| *name != CONTENT_LENGTH && *name != HOST).collect()
+}
+
+/// Removes what only Weir may say: callers ask with `x-weir-*`, and `x-forwarded-*` is made anew.
+fn strip_ours(headers: &mut HeaderMap) {
+    let ours =
+        |name: &HeaderName| name.as_str().starts_with("x-weir-") || name.as_str().starts_with("x-forwarded-");
+    if headers.keys().any(ours) {
+        let names: Vec<_> = headers.keys().filter(|name| ours(name)).cloned().collect();
+        for name in names {
+            headers.remove(name);
+        }
+    }
+}

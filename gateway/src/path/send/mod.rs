@@ -1,0 +1,108 @@
+//! Puts an attempt on the wire, with its clocks. Chooses nothing and tries once: whether another attempt is
+//! worth it is not decided here.
+
+mod body;
+mod connections;
+mod head;
+pub(crate) mod tls;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use router_core::dialect::{Dialect, Reason};
+use router_core::identify::Rope;
+
+pub(crate) use body::RopeBody;
+pub(crate) use connections::{Connections, Lease};
+pub(crate) use head::strip_hop_by_hop;
+
+use super::Failure;
+use super::identify::Call;
+use super::select::Permit;
+use crate::snapshot::{Endpoint, Pool, Target};
+
+/// An upstream's answer whose head has come.
+pub(crate) struct Answer {
+    pub(crate) response: Response<Incoming>,
+    /// Returns the connection, once the body has come whole.
+    pub(crate) lease: Lease,
+    pub(crate) permit: Permit,
+}
+
+/// Sends the call to the endpoint of `permit` and waits for the answer's head.
+pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Result<Answer, Failure> {
+    let pool = &target.pool;
+    let body = match &target.model {
+        Some(model) => Rope::replace(&call.body, call.model_span.clone(), model.clone()),
+        None => Rope::whole(call.body.clone()),
+    };
+    let headers = std::mem::take(&mut call.head.headers);
+    let headers = head::to_upstream(headers, &call.origin, pool, permit.endpoint(), call.intent.dialect);
+    let path = call.head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let request = request(Method::POST, permit.endpoint(), path, headers, body)?;
+
+    let dispatched = Instant::now();
+    {
+        let mut facts = call.account.facts();
+        facts.attempts += 1;
+        facts.dispatched = Some(dispatched);
+        facts.endpoint = Some(permit.endpoint().label.clone());
+    }
+    let (response, lease) = Connections::exchange(permit.endpoint(), request).await?;
+    call.account.facts().upstream = Some(dispatched.elapsed());
+    check(&response, pool)?;
+    Ok(Answer { response, lease, permit })
+}
+
+/// A request to `endpoint` with exactly one framing.
+pub(crate) fn request(
+    method: Method,
+    endpoint: &Arc<Endpoint>,
+    path: &str,
+    mut headers: HeaderMap,
+    body: Rope,
+) -> Result<Request<RopeBody>, Failure> {
+    if method == Method::POST {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    let mut request = Request::new(RopeBody::new(body));
+    *request.uri_mut() = if endpoint.path_prefix.is_empty() {
+        path.parse()
+    } else {
+        format!("{}{path}", endpoint.path_prefix).parse()
+    }
+    .map_err(|error| Failure::caused(Reason::Internal, &error))?;
+    *request.method_mut() = method;
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// The headers of a request that Weir makes for a caller, with the caller's credentials where they go on.
+pub(crate) fn headers_for(
+    caller: &HeaderMap,
+    origin: &super::accept::Origin,
+    pool: &Pool,
+    endpoint: &Arc<Endpoint>,
+    dialect: Dialect,
+) -> HeaderMap {
+    head::to_upstream(caller.clone(), origin, pool, endpoint, dialect)
+}
+
+/// Refuses heads that are no answer to the caller's question.
+pub(crate) fn check(response: &Response<Incoming>, pool: &Pool) -> Result<(), Failure> {
+    match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => {
+            Err(Failure::new(Reason::BadResponse, "the upstream switched protocols without being asked"))
+        }
+        // The caller's own key was not at fault, and must not be told that it was.
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if pool.credential.is_some() => Err(Failure::new(
+            Reason::BadResponse,
+            format!("the upstream refused the key of pool {}: {}", pool.name, response.status()),
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,41 @@
+//! TLS towards upstreams.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+/// A client that trusts the authorities in `ca` (PEM), or the system's. The error says what is wrong with them.
+pub(crate) fn client(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+    let roots = match ca {
+        Some(path) => from_file(path).map_err(|problem| format!("{}: {problem}", path.display()))?,
+        None => from_system()?,
+    };
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn from_file(path: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    for certificate in CertificateDer::pem_reader_iter(file) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() { Err("holds no certificate".into()) } else { Ok(roots) }
+}
+
+fn from_system() -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    // Some of a system's certificates are often unusable; only none at all is a fault.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        Err("not set, and the system has no certificate authorities".into())
+    } else {
+        Ok(roots)
+    }
+}

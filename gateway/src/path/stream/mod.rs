@@ -1,0 +1,50 @@
+//! Brings an answer back as it arrives: never collected, never edited, watched in passing by
+//! `router_core::stream`. An event stream that breaks ends with an error event in the caller's dialect and
+//! without the dialect's terminator: a cut stream is never dressed as complete.
+
+mod body;
+mod relay;
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderName, Response, StatusCode, Version};
+use router_core::stream::{SseWatch, WholeWatch};
+
+pub(crate) use body::AnswerBody;
+use relay::{Relay, State, Tokens, Watch};
+
+use super::identify::Call;
+use super::send::{Answer, strip_hop_by_hop};
+
+const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
+
+/// Turns the upstream's answer into the caller's.
+pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<AnswerBody> {
+    let Answer { response, lease, permit } = answer;
+    let (mut head, upstream) = response.into_parts();
+    strip_hop_by_hop(&mut head.headers);
+    let target = &call.route.targets[target];
+    head.headers.insert(TARGET, target.header.clone());
+    head.version = Version::HTTP_11;
+
+    let dialect = call.intent.dialect;
+    let is = |kind: &str| {
+        head.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(kind.as_bytes()))
+    };
+    let watch = match head.status {
+        StatusCode::OK if is("text/event-stream") => Watch::Events(Box::new(SseWatch::new(dialect))),
+        StatusCode::OK if is("application/json") => Watch::Whole(Box::new(WholeWatch::new(dialect))),
+        _ => Watch::Nothing,
+    };
+    let relay = Relay {
+        upstream,
+        held: Some((lease, permit)),
+        watch,
+        dialect,
+        // Nothing can be added to an answer whose length is announced.
+        extensible: !head.headers.contains_key(CONTENT_LENGTH),
+        account: call.account.clone(),
+        tokens: Tokens::new(target.metrics.inter_token.clone()),
+        state: State::Flowing,
+    };
+    Response::from_parts(head, AnswerBody::relay(relay.settle_if_empty()))
+}

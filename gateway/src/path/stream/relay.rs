@@ -1,0 +1,203 @@
+//! An upstream's body on its way to the caller.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use prometheus::Histogram;
+use prometheus::local::LocalHistogram;
+use router_core::dialect::Dialect;
+use router_core::stream::{SseWatch, StreamEnd, Summary, WholeWatch};
+
+use super::body::Abort;
+use crate::path::failure::causes;
+use crate::path::select::Permit;
+use crate::path::send::Lease;
+use crate::path::telemetry::{Account, Ending};
+
+/// What callers and logs hear of a stream that broke off.
+const CUT_CODE: &str = "upstream_disconnected";
+const CUT_MESSAGE: &str = "The model server broke off its answer.";
+/// What logs hear of a stream in which the upstream itself reported an error.
+const FAILED_CODE: &str = "upstream_error_event";
+
+/// An upstream's body on its way. Dropping it closes the connection, which stops the upstream.
+pub(super) struct Relay {
+    pub(super) upstream: Incoming,
+    /// The connection and the place at the endpoint, until the answer has ended.
+    pub(super) held: Option<(Lease, Permit)>,
+    pub(super) watch: Watch,
+    pub(super) dialect: Dialect,
+    /// Whether an event may be added at the end.
+    pub(super) extensible: bool,
+    pub(super) account: Arc<Account>,
+    pub(super) tokens: Tokens,
+    pub(super) state: State,
+}
+
+/// How an answer is looked at in passing.
+pub(super) enum Watch {
+    Events(Box<SseWatch>),
+    Whole(Box<WholeWatch>),
+    Nothing,
+}
+
+/// Where a relay stands.
+pub(super) enum State {
+    Flowing,
+    /// The upstream broke off; this is still to be said.
+    LastWords(Bytes),
+    Over,
+}
+
+/// The pace of a stream's tokens.
+pub(super) struct Tokens {
+    inter_token: Histogram,
+    last: Option<Instant>,
+    /// Counted here, and added to the metric once, when the stream is over.
+    gaps: Option<LocalHistogram>,
+}
+
+impl Relay {
+    /// A body without a byte is over before it is asked for one.
+    pub(super) fn settle_if_empty(mut self) -> Self {
+        if self.upstream.is_end_stream() {
+            self.end();
+        }
+        self
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        if self.extensible { SizeHint::default() } else { self.upstream.size_hint() }
+    }
+
+    pub(super) fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Abort>>> {
+        if matches!(self.state, State::Flowing) {
+            match ready!(Pin::new(&mut self.upstream).poll_frame(context)) {
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        self.observe(data);
+                    }
+                    if self.upstream.is_end_stream() {
+                        self.end();
+                    }
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                None => self.end(),
+                Some(Err(error)) => {
+                    self.cut(causes(&error));
+                    if matches!(self.state, State::Over) {
+                        return Poll::Ready(Some(Err(error.into())));
+                    }
+                }
+            }
+        }
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::LastWords(words) => Poll::Ready(Some(Ok(Frame::data(words)))),
+            State::Flowing | State::Over => Poll::Ready(None),
+        }
+    }
+
+    fn observe(&mut self, data: &[u8]) {
+        match &mut self.watch {
+            Watch::Events(watch) => {
+                let seen = watch.feed(data);
+                if seen.content_events > 0 {
+                    let now = Instant::now();
+                    if seen.first_token {
+                        self.account.facts().first_token = Some(now - self.account.started);
+                    }
+                    self.tokens.passed(seen.content_events, now);
+                }
+            }
+            Watch::Whole(watch) => watch.feed(data),
+            Watch::Nothing => {}
+        }
+    }
+
+    /// The upstream's body has come to its end: well, or, for a stream without a finish, too early.
+    fn end(&mut self) {
+        if let Watch::Events(watch) = &mut self.watch {
+            watch.end();
+            match watch.outcome() {
+                StreamEnd::Open => return self.cut("the stream ended without a finish".into()),
+                StreamEnd::Failed => self.note_cut(FAILED_CODE, "the upstream sent an error event".into()),
+                StreamEnd::Finished | StreamEnd::Complete => {}
+            }
+        }
+        self.account.facts().summary = self.summary();
+        if let Some((lease, _permit)) = self.held.take() {
+            lease.give_back();
+        }
+        self.state = State::Over;
+    }
+
+    /// The upstream broke off. Where an event can still be written, it says so.
+    fn cut(&mut self, cause: String) {
+        self.note_cut(CUT_CODE, cause);
+        self.account.facts().summary = self.summary();
+        self.held = None;
+        self.state = match &self.watch {
+            Watch::Events(watch) if self.extensible => {
+                // An event that has begun must end first, or it would swallow this one.
+                let gap = if watch.is_mid_event() { "\n\n" } else { "" };
+                State::LastWords(format!("{gap}{}", self.dialect.error_event(CUT_MESSAGE, CUT_CODE)).into())
+            }
+            _ => State::Over,
+        };
+    }
+
+    fn note_cut(&self, code: &'static str, cause: String) {
+        let mut facts = self.account.facts();
+        facts.ending = Some(Ending::UpstreamCut);
+        facts.reason = Some(code);
+        facts.cause = Some(cause);
+    }
+
+    fn summary(&self) -> Summary {
+        match &self.watch {
+            Watch::Events(watch) => watch.summary(),
+            Watch::Whole(watch) => watch.summary(),
+            Watch::Nothing => Summary::default(),
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // The caller went away: what had come until then was still made, and paid for.
+        if !self.is_over() {
+            self.account.facts().summary = self.summary();
+        }
+    }
+}
+
+impl Tokens {
+    pub(super) fn new(inter_token: Histogram) -> Self {
+        Self { inter_token, last: None, gaps: None }
+    }
+
+    /// `count` tokens came at once.
+    fn passed(&mut self, count: u32, now: Instant) {
+        let gaps = self.gaps.get_or_insert_with(|| self.inter_token.local());
+        let mut together = count;
+        match self.last.replace(now) {
+            Some(last) => gaps.observe((now - last).as_secs_f64()),
+            None => together -= 1,
+        }
+        for _ in 1..together {
+            gaps.observe(0.0);
+        }
+    }
+}

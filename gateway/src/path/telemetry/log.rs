@@ -1,0 +1,155 @@
+//! The log: lines are handed over in memory and written by one thread, off the request path.
+
+use std::fmt;
+use std::io::Write;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use prometheus::IntCounter;
+use serde_json::json;
+
+use super::Record;
+
+/// Lines that may wait to be written. A log that cannot keep up loses lines, counted, rather than time.
+const LINES_MAX: usize = 16 * 1024;
+/// How long lines may gather before they are written in one go: a wake-up for each would cost the request
+/// path more than the line itself.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// Where log lines are handed over.
+pub(crate) struct LogSink {
+    lines: SyncSender<Line>,
+    dropped: IntCounter,
+}
+
+/// A line that is not a call's.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) level: Level,
+    pub(crate) message: String,
+}
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    Info,
+    Warn,
+    Error,
+}
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    Json,
+    Human,
+}
+
+enum Line {
+    Call(Box<Record>, SystemTime),
+    Event(Event, SystemTime),
+    /// Write what is there and say so.
+    Flush(SyncSender<()>),
+}
+
+impl LogSink {
+    /// Starts the writing thread; `dropped` counts the lines that found no room.
+    pub(crate) fn start(style: Style, dropped: IntCounter) -> std::io::Result<Self> {
+        let (lines, receiver) = sync_channel(LINES_MAX);
+        thread::Builder::new().name("log".into()).spawn(move || write_lines(&receiver, style))?;
+        Ok(Self { lines, dropped })
+    }
+
+    pub(super) fn call(&self, record: Box<Record>) {
+        self.hand_over(Line::Call(record, SystemTime::now()));
+    }
+
+    pub(super) fn event(&self, event: Event) {
+        self.hand_over(Line::Event(event, SystemTime::now()));
+    }
+
+    /// Waits until everything handed over so far is written: the last thing a process does.
+    pub(crate) fn flush(&self) {
+        let (done, written) = sync_channel(1);
+        if self.lines.send(Line::Flush(done)).is_ok() {
+            written.recv_timeout(Duration::from_secs(2)).unwrap_or_default();
+        }
+    }
+
+    fn hand_over(&self, line: Line) {
+        if self.lines.try_send(line).is_err() {
+            self.dropped.inc();
+        }
+    }
+}
+
+impl fmt::Debug for LogSink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("LogSink").finish_non_exhaustive()
+    }
+}
+
+impl Level {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// The writing thread: sleeps while there is nothing, then gathers lines and writes them at once.
+fn write_lines(receiver: &Receiver<Line>, style: Style) {
+    while let Ok(first) = receiver.recv() {
+        let mut next = Some(first);
+        while let Some(line) = next {
+            write_batch(receiver, line, style);
+            pause();
+            next = receiver.try_recv().ok();
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this thread is the log's own, no runtime's")]
+fn pause() {
+    thread::sleep(GATHER);
+}
+
+fn write_batch(receiver: &Receiver<Line>, first: Line, style: Style) {
+    let mut text = String::new();
+    let mut flushed = Vec::new();
+    for line in std::iter::once(first).chain(receiver.try_iter().take(LINES_MAX)) {
+        match line {
+            Line::Call(record, now) => text += &render_call(&record, now, style),
+            Line::Event(event, now) => text += &render_event(&event, now, style),
+            Line::Flush(done) => {
+                flushed.push(done);
+                continue;
+            }
+        }
+        text.push('\n');
+    }
+    // Nobody could be told that the log itself cannot be written.
+    std::io::stderr().lock().write_all(text.as_bytes()).unwrap_or_default();
+    for done in flushed {
+        done.send(()).unwrap_or_default();
+    }
+}
+
+fn render_call(record: &Record, now: SystemTime, style: Style) -> String {
+    match style {
+        Style::Json => record.json(now),
+        Style::Human => record.human(now),
+    }
+}
+
+fn render_event(event: &Event, now: SystemTime, style: Style) -> String {
+    let ts = humantime::format_rfc3339_millis(now);
+    match style {
+        Style::Json => {
+            json!({ "ts": ts.to_string(), "level": event.level.name(), "message": event.message }).to_string()
+        }
+        Style::Human => format!("{ts} {:<5} {}", event.level.name(), event.message),
+    }
+}

@@ -1,0 +1,205 @@
+//! The metrics, under the names that dashboards depend on. Children are resolved once for each target when
+//! a configuration is loaded: 6 ns to count then, against 45 to 550 when looked up by label.
+
+use std::sync::OnceLock;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+use router_core::dialect::Dialect;
+
+use super::Record;
+
+/// The segment of every caller while there are no others.
+const SEGMENT: &str = "default";
+/// Label value for a call that did not get as far as a route or target.
+const NONE: &str = "none";
+
+/// From 1 ms to two minutes: from a cache hit to a long answer.
+const REQUEST_SECONDS: &[f64] =
+    &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0];
+/// Objectives for the first token are between half a second and a few.
+const FIRST_TOKEN_SECONDS: &[f64] =
+    &[0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
+/// Readers notice 50 ms; a stalled engine takes seconds.
+const INTER_TOKEN_SECONDS: &[f64] =
+    &[0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.25, 0.5, 1.0, 5.0];
+/// Weir's own share is tens of microseconds.
+const OVERHEAD_SECONDS: &[f64] = &[0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.005, 0.01, 0.05];
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    first_token: HistogramVec,
+    inter_token: HistogramVec,
+    tokens: IntCounterVec,
+    inflight: IntGaugeVec,
+    overhead: Histogram,
+    pub(crate) body_limit_hits: IntCounter,
+    pub(crate) panics: IntCounter,
+    pub(crate) log_dropped: IntCounter,
+}
+
+/// The children of one target of one route.
+#[derive(Debug)]
+pub(crate) struct TargetMetrics {
+    /// By dialect, status 200: nearly all there are.
+    answered: [OnceLock<IntCounter>; 2],
+    duration: Histogram,
+    first_token: Histogram,
+    pub(crate) inter_token: Histogram,
+    prompt_tokens: IntCounter,
+    completion_tokens: IntCounter,
+    pub(crate) inflight: IntGauge,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    pub(crate) fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new_custom(Some("weir".into()), None)?;
+        let path = ["route", "segment", "target"];
+        let limit_hits =
+            counters(&registry, "limit_hits_total", "Requests that ran into a limit.", &["limit"])?;
+        let build = gauges(&registry, "build_info", "Always 1; the version is a label.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let overhead = Histogram::with_opts(
+            HistogramOpts::new("overhead_seconds", "Weir's own share of a call, up to the answer's head.")
+                .buckets(OVERHEAD_SECONDS.to_vec()),
+        )?;
+        registry.register(Box::new(overhead.clone()))?;
+        Ok(Self {
+            requests: counters(
+                &registry,
+                "requests_total",
+                "Calls that ended, by the status that the caller got.",
+                &["route", "segment", "target", "dialect", "code"],
+            )?,
+            duration: histograms(
+                &registry,
+                HistogramOpts::new("request_duration_seconds", "From arrival to the end of the answer.")
+                    .buckets(REQUEST_SECONDS.to_vec()),
+                &path,
+            )?,
+            first_token: histograms(
+                &registry,
+                HistogramOpts::new("first_token_seconds", "From arrival to the first token of a stream.")
+                    .buckets(FIRST_TOKEN_SECONDS.to_vec()),
+                &path,
+            )?,
+            inter_token: histograms(
+                &registry,
+                HistogramOpts::new("inter_token_seconds", "Between the tokens of a stream.")
+                    .buckets(INTER_TOKEN_SECONDS.to_vec()),
+                &path,
+            )?,
+            tokens: counters(
+                &registry,
+                "tokens_total",
+                "Tokens as the upstream counted them.",
+                &["route", "segment", "target", "direction"],
+            )?,
+            inflight: gauges(&registry, "inflight", "Attempts that have not ended.", &["target"])?,
+            overhead,
+            body_limit_hits: limit_hits.with_label_values(&["body"]),
+            panics: counter(&registry, "panics_total", "Mistakes of Weir's own that ended a request.")?,
+            log_dropped: counter(&registry, "log_lines_dropped_total", "Log lines that found no room.")?,
+            registry,
+        })
+    }
+
+    /// The children of one target.
+    pub(crate) fn target(&self, route: &str, target: &str) -> TargetMetrics {
+        let path = [route, SEGMENT, target];
+        let tokens = |direction| self.tokens.with_label_values(&[route, SEGMENT, target, direction]);
+        TargetMetrics {
+            answered: [OnceLock::new(), OnceLock::new()],
+            duration: self.duration.with_label_values(&path),
+            first_token: self.first_token.with_label_values(&path),
+            inter_token: self.inter_token.with_label_values(&path),
+            prompt_tokens: tokens("prompt"),
+            completion_tokens: tokens("completion"),
+            inflight: self.inflight.with_label_values(&[target]),
+        }
+    }
+
+    /// Counts a closed account.
+    pub(super) fn settle(&self, record: &Record) {
+        let facts = &record.facts;
+        if let Some(overhead) = facts.overhead {
+            self.overhead.observe(overhead.as_secs_f64());
+        }
+        let route = facts.route.as_ref();
+        let target = route.and_then(|route| route.targets.get(facts.target?));
+        let Some((route, target)) = route.zip(target) else {
+            self.ended(route.map_or(NONE, |route| &route.name), NONE, record).inc();
+            return;
+        };
+        let metrics = &target.metrics;
+        match facts.intent {
+            Some(intent) if facts.status == 200 => metrics.answered
+                [usize::from(intent.dialect == Dialect::Anthropic)]
+            .get_or_init(|| self.ended(&route.name, &target.label, record))
+            .inc(),
+            _ => self.ended(&route.name, &target.label, record).inc(),
+        }
+        metrics.duration.observe(record.total.as_secs_f64());
+        if let Some(first_token) = facts.first_token {
+            metrics.first_token.observe(first_token.as_secs_f64());
+        }
+        if let Some(usage) = facts.summary.usage {
+            metrics.prompt_tokens.inc_by(usage.prompt_tokens);
+            metrics.completion_tokens.inc_by(usage.completion_tokens);
+        }
+    }
+
+    fn ended(&self, route: &str, target: &str, record: &Record) -> IntCounter {
+        let facts = &record.facts;
+        let dialect = facts.intent.map_or(NONE, |intent| intent.dialect.name());
+        // 499 is nginx's code for a caller that left before the answer's head.
+        let code = if facts.status == 0 { 499 } else { facts.status };
+        self.requests.with_label_values(&[route, SEGMENT, target, dialect, &code.to_string()])
+    }
+
+    /// Everything in Prometheus' text format.
+    pub(crate) fn render(&self) -> String {
+        let mut text = Vec::new();
+        // Encoding fails only for families without a metric; what was written until then is still right.
+        TextEncoder::new().encode(&self.registry.gather(), &mut text).unwrap_or_default();
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl TargetMetrics {}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    let counter = IntCounter::new(name, help)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
+    let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(counters.clone()))?;
+    Ok(counters)
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+    let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(gauges.clone()))?;
+    Ok(gauges)
+}
+
+fn histograms(registry: &Registry, opts: HistogramOpts, labels: &[&str]) -> prometheus::Result<HistogramVec> {
+    let histograms = HistogramVec::new(opts, labels)?;
+    registry.register(Box::new(histograms.clone()))?;
+    Ok(histograms)
+}
