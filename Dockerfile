@@ -21,7 +21,7 @@ COPY --from=build /src/target/release/weir /usr/local/bin/weir
 COPY --from=build /src/config/weir.yaml /etc/weir/weir.yaml
 ENV WEIR_LISTEN=0.0.0.0:8080
 EXPOSE 8080
-USER nonroot
+USER 65532
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["/usr/local/bin/weir", "health"]
 ENTRYPOINT ["/usr/local/bin/weir"]
 CMD ["run", "--config", "/etc/weir/weir.yaml"]

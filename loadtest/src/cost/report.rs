@@ -116,7 +116,11 @@ fn line(row: &Row, case: Case, ratio: Option<f64>) -> String {
     let cpu = row.figures(case, cpu_us);
     let cpu = match (row.proxy, cpu.first(), cpu.last()) {
         (Proxy::Direct, _, _) | (_, None, _) | (_, _, None) => "–".to_owned(),
-        (_, Some(low), Some(high)) => format!("{:.1} ({low:.1}–{high:.1})", row.median(case, cpu_us)),
+        (_, Some(low), Some(high)) => {
+            // An event of a burst costs less than a microsecond.
+            let digits = if case.streams() { 2 } else { 1 };
+            format!("{:.digits$} ({low:.digits$}–{high:.digits$})", row.median(case, cpu_us))
+        }
     };
     let ratio = ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
     let core = match row.proxy {

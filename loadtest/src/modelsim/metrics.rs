@@ -51,8 +51,10 @@ pub(super) fn render(books: &Books, model: &str) -> String {
     page.counter("vllm:prompt_tokens_total", "Prompt tokens taken in.", totals.prompt_tokens);
     page.counter("vllm:generation_tokens_total", "Tokens produced.", counters.output_tokens);
     let name = "vllm:request_success_total";
-    page.head(name, "Requests answered completely, by reason of their end.", "counter");
-    for (reason, count) in [("stop", totals.stop + totals.tool_calls), ("length", totals.length)] {
+    page.head(name, "Requests that ended, by reason.", "counter");
+    let reasons =
+        [("stop", totals.stop + totals.tool_calls), ("length", totals.length), ("abort", totals.cancelled)];
+    for (reason, count) in reasons {
         page.sample(name, &format!("finished_reason=\"{reason}\","), &count.to_string());
     }
     page.counter(

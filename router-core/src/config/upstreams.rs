@@ -45,19 +45,21 @@ impl UpstreamArgument {
 /// One line that says what would be right.
 pub fn from_upstreams(upstreams: &[UpstreamArgument], key_env: Option<&str>) -> Result<Config, String> {
     if key_env.is_some_and(|name| !is_variable_name(name)) {
-        return Err("--upstream-key-env takes the name of an environment variable, never the key".to_owned());
+        return Err(
+            "`--upstream-key-env` takes the name of an environment variable, never the key".to_owned()
+        );
     }
     let weights: Vec<f64> = upstreams.iter().filter_map(|upstream| upstream.weight).collect();
     let (mut pools, shares) = match (upstreams.len(), weights.len()) {
-        (0, _) => return Err("at least one --upstream is needed".to_owned()),
+        (0, _) => return Err("at least one upstream is needed".to_owned()),
         (_, 0) => (vec![one_pool(upstreams)?], vec![WEIGHT_SUM]),
         (all, weighted) if all == weighted => {
             (pool_each(upstreams), weights::shares(&weights::in_proportion(&weights)))
         }
-        _ => return Err("either every --upstream has a weight or none has".to_owned()),
+        _ => return Err("either every upstream has a weight or none has".to_owned()),
     };
     if shares.iter().all(|&share| share == 0) {
-        return Err("at least one --upstream needs a weight above 0".to_owned());
+        return Err("at least one upstream needs a weight above 0".to_owned());
     }
     for pool in &mut pools {
         pool.key = key_env.map(|name| Secret::Env(name.to_owned()));
@@ -79,7 +81,7 @@ fn one_pool(upstreams: &[UpstreamArgument]) -> Result<Pool, String> {
     let mut pool = Pool::new("upstream");
     for upstream in upstreams {
         if pool.endpoints.contains(&upstream.endpoint) {
-            return Err(format!("--upstream {} is given twice", upstream.endpoint.authority()));
+            return Err(format!("{} is given twice", upstream.endpoint.authority()));
         }
         pool.endpoints.push(upstream.endpoint.clone());
     }

@@ -1,32 +1,52 @@
-//! Anthropic's shapes for what Weir says itself.
+//! Anthropic's shapes for what Weir says itself, fields in the order of the API's documentation.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::json;
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    r#type: &'static str,
+    error: Error<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    r#type: &'a str,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct Page {
+    data: Vec<Value>,
+    has_more: bool,
+    first_id: Value,
+    last_id: Value,
+}
 
 /// The error envelope.
 pub(super) fn error(message: &str, status: u16, request_id: &str) -> String {
-    json!({
-        "type": "error",
-        "error": { "type": error_type(status), "message": message },
-        "request_id": request_id,
-    })
-    .to_string()
+    let error = Error { r#type: error_type(status), message };
+    json(&Envelope { r#type: "error", error, request_id: Some(request_id) })
 }
 
 /// The event that ends a broken stream.
 pub(super) fn error_event(message: &str) -> String {
-    let data = json!({ "type": "error", "error": { "type": "api_error", "message": message } });
-    format!("event: error\ndata: {data}\n\n")
+    let error = Error { r#type: "api_error", message };
+    format!("event: error\ndata: {}\n\n", json(&Envelope { r#type: "error", error, request_id: None }))
 }
 
 /// `GET /v1/models`, as one page.
 pub(super) fn model_list(names: &[String], upstream: Vec<Value>) -> String {
     let own = names.iter().map(|name| {
-        json!({ "type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z" })
+        serde_json::json!({ "type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z" })
     });
     let data: Vec<Value> = own.chain(upstream).collect();
     let id = |model: Option<&Value>| model.map_or(Value::Null, |model| model["id"].clone());
-    json!({ "first_id": id(data.first()), "last_id": id(data.last()), "has_more": false, "data": data })
-        .to_string()
+    json(&Page { has_more: false, first_id: id(data.first()), last_id: id(data.last()), data })
 }
 
 /// Anthropic has one error type for each status.

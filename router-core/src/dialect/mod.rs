@@ -129,3 +129,8 @@ pub fn recognise(method: &str, path: &str, has_anthropic_version: bool) -> Resul
         Err(Reason::MethodNotAllowed { allow: wanted })
     }
 }
+
+/// A shape of ours as JSON. Strings, numbers and lists of them cannot fail to be written.
+fn json(shape: &impl serde::Serialize) -> String {
+    serde_json::to_string(shape).unwrap_or_default()
+}

@@ -1,10 +1,32 @@
-//! OpenAI's shapes for what Weir says itself.
+//! OpenAI's shapes for what Weir says itself, fields in the order of the API's documentation.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::json;
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Error<'a>,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    message: &'a str,
+    r#type: &'a str,
+    param: Option<&'a str>,
+    code: &'a str,
+}
+
+#[derive(Serialize)]
+struct List {
+    object: &'static str,
+    data: Vec<Value>,
+}
 
 /// The error envelope.
 pub(super) fn error(message: &str, kind: &str, param: Option<&str>, code: &str) -> String {
-    json!({ "error": { "message": message, "type": kind, "param": param, "code": code } }).to_string()
+    json(&Envelope { error: Error { message, r#type: kind, param, code } })
 }
 
 /// The event that ends a broken stream: the SDKs raise it as an API error.
@@ -14,8 +36,8 @@ pub(super) fn error_event(message: &str, code: &str) -> String {
 
 /// `GET /v1/models`.
 pub(super) fn model_list(names: &[String], upstream: Vec<Value>) -> String {
-    let own =
-        names.iter().map(|name| json!({ "id": name, "object": "model", "created": 0, "owned_by": "weir" }));
-    let data: Vec<Value> = own.chain(upstream).collect();
-    json!({ "object": "list", "data": data }).to_string()
+    let own = names.iter().map(|name| {
+        serde_json::json!({ "id": name, "object": "model", "created": 0, "owned_by": "weir" })
+    });
+    json(&List { object: "list", data: own.chain(upstream).collect() })
 }

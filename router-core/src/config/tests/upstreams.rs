@@ -42,10 +42,10 @@ fn what_follows_the_last_equals_sign_is_a_weight_if_it_is_a_number() {
 #[test]
 fn what_is_refused() {
     let told = |arguments: &[&str]| from(arguments).unwrap_err();
-    assert_eq!(told(&[]), "at least one --upstream is needed");
-    assert_eq!(told(&["http://a=1", "http://b"]), "either every --upstream has a weight or none has");
-    assert_eq!(told(&["http://a=0", "http://b=0"]), "at least one --upstream needs a weight above 0");
-    assert_eq!(told(&["http://a", "http://a:80/v1"]), "--upstream a:80 is given twice");
+    assert_eq!(told(&[]), "at least one upstream is needed");
+    assert_eq!(told(&["http://a=1", "http://b"]), "either every upstream has a weight or none has");
+    assert_eq!(told(&["http://a=0", "http://b=0"]), "at least one upstream needs a weight above 0");
+    assert_eq!(told(&["http://a", "http://a:80/v1"]), "a:80 is given twice");
     for weight in ["-1", "NaN", "nan", "inf", "-inf", "1e999"] {
         assert!(told(&[&format!("http://a={weight}")]).contains("a weight is a number"), "{weight}");
     }
