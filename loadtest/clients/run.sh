@@ -1,0 +1,110 @@
+#!/bin/sh
+# Runs unmodified SDKs against Weir in front of simulated model servers: once with a config file, once as
+# `weir demo`. One `ok` line a script; the first failure ends it with 1.
+#
+#   WEIR_BIN, MODELSIM_BIN   programs to use instead of those under target/
+#   CLIENTS_VENV             where the SDKs are installed (default target/clients-venv)
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+root=$(CDPATH='' cd -- "$here/../.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+venv=${CLIENTS_VENV:-$root/target/clients-venv}
+work=$(mktemp -d)
+children=
+
+stop() {
+    for child in $children; do
+        kill -KILL "$child" 2>/dev/null || true
+        wait "$child" 2>/dev/null || true
+    done
+    children=
+}
+trap 'stop; rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+fail() {
+    printf 'run.sh: %s\n' "$1" >&2
+    exit 1
+}
+
+# The release build if there is one, else the debug build, else a new one of that.
+program() {
+    for built in "$target/release/$1" "$target/debug/$1"; do
+        if [ -x "$built" ]; then
+            printf '%s\n' "$built"
+            return
+        fi
+    done
+    (cd "$root" && cargo build --bin "$1" --package "$2" >&2)
+    printf '%s\n' "$target/debug/$1"
+}
+
+# start NAME COMMAND…: in the background, until its ready line gives an address; leaves that in $address.
+start() {
+    name=$1
+    shift
+    "$@" >"$work/$name.log" 2>&1 &
+    child=$!
+    children="$children $child"
+    tries=0
+    address=
+    while [ -z "$address" ]; do
+        address=$(sed -n "s|^$name ready: \(data \)\{0,1\}http://\([0-9.:]*\).*|\2|p" "$work/$name.log")
+        tries=$((tries + 1))
+        if [ "$tries" -gt 200 ] || ! kill -0 "$child" 2>/dev/null; then
+            cat "$work/$name.log" >&2
+            fail "$name did not get ready"
+        fi
+        [ -n "$address" ] || sleep 0.1
+    done
+}
+
+# Every script against the Weir at $address.
+scripts() {
+    for script in openai_sync openai_async anthropic_sync anthropic_async langchain_chat mid_stream_cut; do
+        WEIR_URL="http://$address" "$venv/bin/python" "$here/$script.py" || {
+            tail -n 20 "$work/weir.log" >&2
+            fail "$script failed against $1; above, what Weir logged last"
+        }
+    done
+}
+
+if ! cmp -s "$here/requirements.txt" "$venv/installed.txt"; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
+    cp "$here/requirements.txt" "$venv/installed.txt"
+fi
+weir=${WEIR_BIN:-$(program weir weir)}
+modelsim=${MODELSIM_BIN:-$(program modelsim loadtest)}
+
+# A caller's own settings for Weir or for proxies are not what is tested.
+unset WEIR_CONFIG WEIR_UPSTREAM WEIR_UPSTREAM_KEY_ENV WEIR_LISTEN WEIR_ADMIN
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+export PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore
+export MODEL=letter-writer
+
+start modelsim "$modelsim" --listen 127.0.0.1:0
+# Port 9 (discard) is bound by nobody.
+cat >"$work/weir.yaml" <<CONFIG
+listen: [{ address: 127.0.0.1:0 }]
+admin: { address: 127.0.0.1:0 }
+pools:
+  live: { endpoints: [{ url: http://$address }] }
+  dead: { endpoints: [{ url: http://127.0.0.1:9 }] }
+routes:
+  letter-writer: { targets: [{ pool: live, model: sim, weight: 1 }] }
+  nobody-home: { targets: [{ pool: dead, weight: 1 }] }
+CONFIG
+printf 'weir run --config\n'
+start weir "$weir" run --config "$work/weir.yaml"
+export DEAD_MODEL=nobody-home
+scripts 'weir run'
+stop
+
+printf 'weir demo\n'
+start weir "$weir" demo --listen 127.0.0.1:0 --admin 127.0.0.1:0
+unset DEAD_MODEL
+scripts 'weir demo'
+printf 'ok: all scripts, both ways\n'
