@@ -63,7 +63,8 @@ start() {
 
 # Every script against the Weir at $address.
 scripts() {
-    for script in openai_sync openai_async anthropic_sync anthropic_async langchain_chat mid_stream_cut; do
+    for script in openai_sync openai_async anthropic_sync anthropic_async langchain_chat mid_stream_cut \
+        ${SIM_URL:+leaving}; do
         WEIR_URL="http://$address" "$venv/bin/python" "$here/$script.py" || {
             tail -n 20 "$work/weir.log" >&2
             fail "$script failed against $1; above, what Weir logged last"
@@ -86,6 +87,7 @@ export PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore
 export MODEL=letter-writer
 
 start modelsim "$modelsim" --listen 127.0.0.1:0
+export SIM_URL="http://$address"
 # Port 9 (discard) is bound by nobody.
 cat >"$work/weir.yaml" <<CONFIG
 listen: [{ address: 127.0.0.1:0 }]
@@ -105,6 +107,6 @@ stop
 
 printf 'weir demo\n'
 start weir "$weir" demo --listen 127.0.0.1:0 --admin 127.0.0.1:0
-unset DEAD_MODEL
+unset DEAD_MODEL SIM_URL
 scripts 'weir demo'
 printf 'ok: all scripts, both ways\n'

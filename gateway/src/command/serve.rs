@@ -13,7 +13,7 @@ use super::Stop;
 use crate::admin;
 use crate::gateway::Gateway;
 use crate::path::accept::{Doors, listen};
-use crate::path::telemetry::{Level, LogSink, LogStyle, Metrics, Telemetry};
+use crate::path::telemetry::{Level, LogSink, LogStyle, Metrics, Telemetry, panics};
 use crate::snapshot::Snapshot;
 
 /// How long a gateway that was told to stop still takes calls: until load balancers have seen it unready.
@@ -50,7 +50,7 @@ pub(super) async fn start(config: Config) -> Result<Running, Stop> {
     let (access, logged_headers) = (config.log.access, config.log.headers.clone());
     let snapshot = Snapshot::build(config, &metrics).map_err(|error| Stop::Usage(error.to_string()))?;
     let gateway = Gateway::new(snapshot, Telemetry { metrics, log, access, logged_headers });
-    record_panics(&gateway);
+    std::panic::set_hook(Box::new(panics::hook(gateway.telemetry.clone())));
 
     let signals = |kind| signal(kind).map_err(|error| failed(&error));
     let (terminate, interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
@@ -120,14 +120,4 @@ fn style(format: LogFormat) -> LogStyle {
         LogFormat::Human => LogStyle::Human,
         LogFormat::Auto => by_terminal(std::io::stderr().is_terminal()),
     }
-}
-
-/// Counts every panic and logs where it was: not what it said, which may hold a caller's words.
-fn record_panics(gateway: &Arc<Gateway>) {
-    let telemetry = gateway.telemetry.clone();
-    std::panic::set_hook(Box::new(move |panic| {
-        telemetry.metrics.panics.inc();
-        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        telemetry.event(Level::Error, format!("panic at {place}"));
-    }));
 }

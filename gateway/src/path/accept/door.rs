@@ -1,24 +1,25 @@
 //! The doors: listening sockets, the connections behind them, and their end.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::time::interval;
 
 use super::Arrival;
+use super::patience::{Heard, Patience, TICK};
 use crate::gateway::Gateway;
 use crate::path;
 use crate::path::telemetry::Level;
 
-/// How long a request's head may take: a caller that is slower is an attack or lost.
-const HEADER_READ: Duration = Duration::from_secs(10);
 /// Largest request head, and what is held of an answer for a caller that reads slowly. Together with what
 /// the upstream's connection has read ahead, at most 64 KiB for each stream.
 const BUFFER_BYTES: usize = 32 * 1024;
@@ -95,7 +96,7 @@ where
     P: tower::Service<
             Arrival,
             Response = http::Response<path::stream::AnswerBody>,
-            Error = std::convert::Infallible,
+            Error = Infallible,
             Future: Send,
         > + Clone
         + Send
@@ -106,17 +107,33 @@ where
         return;
     }
     let Ok(peer) = HeaderValue::try_from(peer.ip().to_canonical().to_string()) else { return };
-    let service = service_fn(move |request| path.clone().call(Arrival { request, peer: peer.clone() }));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ)
-        .max_buf_size(BUFFER_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+    let patience = Patience::new(Instant::now());
+    let waits = patience.clone();
+    let service = service_fn(move |request| {
+        let busy = waits.serve(Instant::now());
+        let answer = path.clone().call(Arrival { request, peer: peer.clone() });
+        async move {
+            let mut answer = answer.await?;
+            answer.body_mut().keep_busy(busy);
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let io = TokioIo::new(Heard { io: stream, patience: patience.clone() });
+    let connection = http1::Builder::new().max_buf_size(BUFFER_BYTES).serve_connection(io, service);
     let mut connection = pin!(connection);
-    // How a connection ended concerns its calls, and their accounts have noted it.
-    tokio::select! {
-        ended = connection.as_mut() => return ended.unwrap_or_default(),
-        _ = closing.wait_for(|closing| *closing) => connection.as_mut().graceful_shutdown(),
+    let mut tick = interval(TICK);
+    let mut open = true;
+    loop {
+        // In this order, since nearly always it is the connection that has something to do.
+        tokio::select! {
+            biased;
+            // How a connection ended concerns its calls, and their accounts have noted it.
+            ended = connection.as_mut() => return ended.unwrap_or_default(),
+            _ = tick.tick() => if patience.is_over(Instant::now()) { return },
+            _ = closing.wait_for(|closing| *closing), if open => {
+                connection.as_mut().graceful_shutdown();
+                open = false;
+            }
+        }
     }
-    connection.await.unwrap_or_default();
 }

@@ -4,6 +4,9 @@
 mod discard;
 mod door;
 mod headers;
+mod patience;
+#[cfg(test)]
+mod tests;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -21,12 +24,15 @@ use tower::Service;
 
 pub(crate) use discard::discard;
 pub(crate) use door::{Doors, listen};
+pub(crate) use patience::Busy;
 
 use super::stream::AnswerBody;
 use super::telemetry::Account;
 use super::{Failure, Walk};
 use crate::gateway::Gateway;
 
+/// Longest method that is logged: no registered one is longer.
+const METHOD_CHARS_MAX: usize = 20;
 /// Longest path that is logged.
 const PATH_CHARS_MAX: usize = 256;
 
@@ -96,14 +102,15 @@ where
             let dialect = Dialect::guess(head.uri.path(), has_anthropic_version(&head.headers));
             let origin = Origin { peer: arrival.peer, request_id: request_id.clone() };
 
-            let walk =
-                AssertUnwindSafe(inner.call(Admitted { account: account.clone(), origin, head, body }));
+            let admitted = Admitted { account: account.clone(), origin, head, body };
+            // Called only within, since already the call may panic and not just what it returns.
+            let walk = AssertUnwindSafe(async { inner.call(admitted).await });
             let mut response = match walk.catch_unwind().await {
                 Ok(Ok(response)) => response,
                 // The panic hook has counted it and logged where it was.
                 Err(_) => Failure::from(Reason::Internal).answer(dialect, &account),
             };
-            headers::finish(&mut response, &account, request_id, gateway.is_draining());
+            headers::finish(&mut response, &account, &request_id, gateway.is_draining());
             response.body_mut().keep(open);
             Ok(response)
         })
@@ -145,8 +152,10 @@ pub(crate) fn has_anthropic_version(headers: &HeaderMap) -> bool {
     headers.contains_key("anthropic-version")
 }
 
-/// For the log line of a call that no API knows: without the query, which may hold secrets.
+/// For the log line of a call that no API knows: without the query, which may hold secrets, and without
+/// characters that would move a terminal's cursor or end a reader's line.
 pub(crate) fn method_and_path(head: &Parts) -> String {
-    let path: String = head.uri.path().chars().take(PATH_CHARS_MAX).collect();
-    format!("{} {path}", head.method)
+    let shown = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+    let part = |text: &str, chars: usize| text.chars().take(chars).map(shown).collect::<String>();
+    format!("{} {}", part(head.method.as_str(), METHOD_CHARS_MAX), part(head.uri.path(), PATH_CHARS_MAX))
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use router_core::dialect::{Dialect, Reason};
@@ -41,7 +42,7 @@ struct Kept {
     models: Vec<Value>,
 }
 
-type Credential = [Option<HeaderValue>; 2];
+type Credential = [Option<HeaderValue>; 4];
 
 #[derive(Deserialize)]
 struct List {
@@ -114,7 +115,13 @@ async fn ask_pool(request: &Known, pool: &Pool) -> Result<Listed, Failure> {
     let endpoint = select::pick(pool).ok_or(Reason::NoEndpoint)?;
     let headers =
         send::headers_for(&request.head.headers, &request.origin, pool, endpoint, request.intent.dialect);
-    let asked = send::request(Method::GET, endpoint, "/v1/models", headers, Rope::default())?;
+    let asked = send::request(
+        Method::GET,
+        endpoint,
+        PathAndQuery::from_static("/v1/models"),
+        headers,
+        Rope::default(),
+    )?;
     let exchange = async {
         let (response, lease) = Connections::exchange(endpoint, asked).await?;
         send::check(&response, pool)?;

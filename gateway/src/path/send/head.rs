@@ -22,6 +22,9 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The headers that tell an upstream who calls.
+pub(crate) const CREDENTIALS: [HeaderName; 4] = [AUTHORIZATION, X_API_KEY, API_KEY, COOKIE];
+
 /// A caller's headers as the endpoint gets them.
 pub(super) fn to_upstream(
     mut headers: HeaderMap,
@@ -43,7 +46,7 @@ pub(super) fn to_upstream(
     // The answer is watched in passing, and can be only where it is not compressed.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(credential) = &pool.credential {
-        for name in [AUTHORIZATION, X_API_KEY, API_KEY, COOKIE] {
+        for name in &CREDENTIALS {
             headers.remove(name);
         }
         match dialect {
@@ -62,6 +65,10 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         }
         headers.remove(CONNECTION);
     }
+    // Chunks override an announced length, which must then go no further (RFC 9112, 6.3).
+    if headers.remove(TRANSFER_ENCODING).is_some() {
+        headers.remove(CONTENT_LENGTH);
+    }
     for name in [
         KEEP_ALIVE,
         PROXY_CONNECTION,
@@ -70,7 +77,6 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         HTTP2_SETTINGS,
         TE,
         TRAILER,
-        TRANSFER_ENCODING,
         UPGRADE,
     ] {
         headers.remove(name);

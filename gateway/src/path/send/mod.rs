@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use router_core::dialect::{Dialect, Reason};
@@ -17,7 +18,7 @@ use router_core::identify::Rope;
 
 pub(crate) use body::RopeBody;
 pub(crate) use connections::{Connections, Lease};
-pub(crate) use head::strip_hop_by_hop;
+pub(crate) use head::{CREDENTIALS, strip_hop_by_hop};
 
 use super::Failure;
 use super::identify::Call;
@@ -41,7 +42,7 @@ pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Re
     };
     let headers = std::mem::take(&mut call.head.headers);
     let headers = head::to_upstream(headers, &call.origin, pool, permit.endpoint(), call.intent.dialect);
-    let path = call.head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = call.head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let request = request(Method::POST, permit.endpoint(), path, headers, body)?;
 
     let dispatched = Instant::now();
@@ -61,7 +62,7 @@ pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Re
 pub(crate) fn request(
     method: Method,
     endpoint: &Arc<Endpoint>,
-    path: &str,
+    path: PathAndQuery,
     mut headers: HeaderMap,
     body: Rope,
 ) -> Result<Request<RopeBody>, Failure> {
@@ -70,11 +71,11 @@ pub(crate) fn request(
     }
     let mut request = Request::new(RopeBody::new(body));
     *request.uri_mut() = if endpoint.path_prefix.is_empty() {
-        path.parse()
+        path.into()
     } else {
-        format!("{}{path}", endpoint.path_prefix).parse()
-    }
-    .map_err(|error| Failure::caused(Reason::Internal, &error))?;
+        let prefixed = format!("{}{path}", endpoint.path_prefix).parse();
+        prefixed.map_err(|error| Failure::caused(Reason::Internal, &error))?
+    };
     *request.method_mut() = method;
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = headers;

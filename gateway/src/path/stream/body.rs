@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::relay::Relay;
+use crate::path::accept::Busy;
 use crate::path::telemetry::Open;
 
 /// Ends the connection of an answer that cannot be finished.
@@ -17,6 +18,8 @@ pub(crate) type Abort = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) struct AnswerBody {
     content: Content,
     account: Option<Open>,
+    /// Tells the connection when it is free for another request.
+    busy: Option<Busy>,
     bytes_out: u64,
 }
 
@@ -28,18 +31,23 @@ enum Content {
 impl AnswerBody {
     /// A body that is already there.
     pub(crate) fn full(bytes: Bytes) -> Self {
-        Self { content: Content::Full(bytes), account: None, bytes_out: 0 }
+        Self { content: Content::Full(bytes), account: None, busy: None, bytes_out: 0 }
     }
 
     /// A body that is still coming.
     pub(super) fn relay(relay: Relay) -> Self {
-        Self { content: Content::Relay(Box::new(relay)), account: None, bytes_out: 0 }
+        Self { content: Content::Relay(Box::new(relay)), account: None, busy: None, bytes_out: 0 }
     }
 
     /// Keeps the account open until this body is over.
     pub(crate) fn keep(&mut self, account: Open) {
         self.account = Some(account);
         self.close_if_over();
+    }
+
+    /// Keeps the connection busy until this body is dropped.
+    pub(crate) fn keep_busy(&mut self, busy: Busy) {
+        self.busy = Some(busy);
     }
 
     fn is_over(&self) -> bool {

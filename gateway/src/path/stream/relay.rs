@@ -49,7 +49,7 @@ pub(super) enum Watch {
 /// Where a relay stands.
 pub(super) enum State {
     Flowing,
-    /// The upstream broke off; this is still to be said.
+    /// The upstream broke off; this, if anything, is still to be said.
     LastWords(Bytes),
     Over,
 }
@@ -85,7 +85,7 @@ impl Relay {
     ) -> Poll<Option<Result<Frame<Bytes>, Abort>>> {
         if matches!(self.state, State::Flowing) {
             match ready!(Pin::new(&mut self.upstream).poll_frame(context)) {
-                Some(Ok(frame)) => {
+                Some(Ok(frame)) if frame.is_data() => {
                     if let Some(data) = frame.data_ref() {
                         self.observe(data);
                     }
@@ -94,7 +94,8 @@ impl Relay {
                     }
                     return Poll::Ready(Some(Ok(frame)));
                 }
-                None => self.end(),
+                // Trailers end a body. They go no further: nobody asked for them.
+                Some(Ok(_)) | None => self.end(),
                 Some(Err(error)) => {
                     self.cut(causes(&error));
                     if matches!(self.state, State::Over) {
@@ -104,8 +105,8 @@ impl Relay {
             }
         }
         match std::mem::replace(&mut self.state, State::Over) {
-            State::LastWords(words) => Poll::Ready(Some(Ok(Frame::data(words)))),
-            State::Flowing | State::Over => Poll::Ready(None),
+            State::LastWords(words) if !words.is_empty() => Poll::Ready(Some(Ok(Frame::data(words)))),
+            State::LastWords(_) | State::Flowing | State::Over => Poll::Ready(None),
         }
     }
 
@@ -145,17 +146,34 @@ impl Relay {
 
     /// The upstream broke off. Where an event can still be written, it says so.
     fn cut(&mut self, cause: String) {
-        self.note_cut(CUT_CODE, cause);
+        let outcome = match &self.watch {
+            Watch::Events(watch) => watch.outcome(),
+            Watch::Whole(_) | Watch::Nothing => StreamEnd::Open,
+        };
+        match outcome {
+            // All is here: how its transport ends matters only where more was announced.
+            StreamEnd::Complete if self.extensible => {}
+            StreamEnd::Failed => self.note_cut(FAILED_CODE, cause),
+            StreamEnd::Open | StreamEnd::Finished | StreamEnd::Complete => self.note_cut(CUT_CODE, cause),
+        }
         self.account.facts().summary = self.summary();
         self.held = None;
-        self.state = match &self.watch {
-            Watch::Events(watch) if self.extensible => {
-                // An event that has begun must end first, or it would swallow this one.
-                let gap = if watch.is_mid_event() { "\n\n" } else { "" };
-                State::LastWords(format!("{gap}{}", self.dialect.error_event(CUT_MESSAGE, CUT_CODE)).into())
-            }
-            _ => State::Over,
-        };
+        self.state = self.last_words(outcome).map_or(State::Over, State::LastWords);
+    }
+
+    /// What a caller is still told of a stream that broke off: nothing more if the stream itself had said how it
+    /// ends. `None` where nothing can be added, so that the transport has to be aborted.
+    fn last_words(&self, outcome: StreamEnd) -> Option<Bytes> {
+        let Watch::Events(watch) = &self.watch else { return None };
+        if !self.extensible {
+            return None;
+        }
+        if matches!(outcome, StreamEnd::Complete | StreamEnd::Failed) {
+            return Some(Bytes::new());
+        }
+        // An event that has begun must end first, or it would swallow this one.
+        let gap = if watch.is_mid_event() { "\n\n" } else { "" };
+        Some(format!("{gap}{}", self.dialect.error_event(CUT_MESSAGE, CUT_CODE)).into())
     }
 
     fn note_cut(&self, code: &'static str, cause: String) {
@@ -191,12 +209,10 @@ impl Tokens {
     /// `count` tokens came at once.
     fn passed(&mut self, count: u32, now: Instant) {
         let gaps = self.gaps.get_or_insert_with(|| self.inter_token.local());
-        let mut together = count;
-        match self.last.replace(now) {
-            Some(last) => gaps.observe((now - last).as_secs_f64()),
-            None => together -= 1,
+        if let Some(last) = self.last.replace(now) {
+            gaps.observe((now - last).as_secs_f64());
         }
-        for _ in 1..together {
+        for _ in 1..count {
             gaps.observe(0.0);
         }
     }

@@ -99,12 +99,7 @@ impl Account {
         let mut facts = std::mem::take(&mut *self.facts());
         let ending = *facts.ending.get_or_insert(ending);
         let total = self.started.elapsed();
-        self.telemetry.settle(Box::new(Record {
-            request_id: self.request_id().to_owned(),
-            total,
-            ending,
-            facts,
-        }));
+        self.telemetry.settle(Box::new(Record { request_id: self.request_id.clone(), total, ending, facts }));
     }
 }
 

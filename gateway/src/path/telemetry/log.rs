@@ -121,7 +121,8 @@ fn write_batch(receiver: &Receiver<Line>, first: Line, style: Style) {
     let mut flushed = Vec::new();
     for line in std::iter::once(first).chain(receiver.try_iter().take(LINES_MAX)) {
         match line {
-            Line::Call(record, now) => text += &render_call(&record, now, style),
+            Line::Call(record, now) if style == Style::Json => record.json(now, &mut text),
+            Line::Call(record, now) => text += &record.human(now),
             Line::Event(event, now) => text += &render_event(&event, now, style),
             Line::Flush(done) => {
                 flushed.push(done);
@@ -134,13 +135,6 @@ fn write_batch(receiver: &Receiver<Line>, first: Line, style: Style) {
     std::io::stderr().lock().write_all(text.as_bytes()).unwrap_or_default();
     for done in flushed {
         done.send(()).unwrap_or_default();
-    }
-}
-
-fn render_call(record: &Record, now: SystemTime, style: Style) -> String {
-    match style {
-        Style::Json => record.json(now),
-        Style::Human => record.human(now),
     }
 }
 

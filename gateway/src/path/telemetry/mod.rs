@@ -3,8 +3,10 @@
 //! one log line. Never holds a prompt, a completion or a credential.
 
 mod account;
+mod line;
 mod log;
 mod metrics;
+pub(crate) mod panics;
 mod record;
 
 use std::sync::Arc;

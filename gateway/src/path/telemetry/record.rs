@@ -3,65 +3,20 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use http::HeaderValue;
 
+use super::line::Line;
 use super::{Ending, Facts};
 
 /// A closed account.
 #[derive(Debug)]
 pub(crate) struct Record {
-    pub(crate) request_id: String,
+    /// Visible ASCII, whoever made it.
+    pub(crate) request_id: HeaderValue,
     /// From arrival to the end of the answer.
     pub(crate) total: Duration,
     pub(crate) ending: Ending,
     pub(crate) facts: Facts,
-}
-
-/// A call's line: the names are a contract with whoever reads the log.
-#[derive(Serialize)]
-struct Line<'a> {
-    ts: String,
-    event: &'static str,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dialect: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unknown: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    endpoint: Option<&'a str>,
-    stream: bool,
-    status: u16,
-    attempts: u8,
-    end: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    finish: Option<&'static str>,
-    bytes_in: u64,
-    bytes_out: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prompt_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    completion_tokens: Option<u64>,
-    /// Always 0 while there is no queue.
-    queue_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream_ms: Option<u128>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_token_ms: Option<u128>,
-    total_ms: u128,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    overhead_us: Option<u128>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    headers: std::collections::BTreeMap<&'a str, &'a str>,
 }
 
 impl Record {
@@ -71,38 +26,37 @@ impl Record {
         route.targets.get(self.facts.target?).map(|target| &*target.label)
     }
 
-    /// One JSON object, without a newline.
-    pub(crate) fn json(&self, now: SystemTime) -> String {
+    /// One JSON object, without a newline. The names are a contract with whoever reads the log.
+    pub(crate) fn json(&self, now: SystemTime, out: &mut String) {
         let facts = &self.facts;
-        let line = Line {
-            ts: humantime::format_rfc3339_millis(now).to_string(),
-            event: "call",
-            request_id: &self.request_id,
-            dialect: facts.intent.map(|intent| intent.dialect.name()),
-            operation: facts.intent.map(|intent| intent.operation.name()),
-            unknown: facts.unknown.as_deref(),
-            route: facts.route.as_ref().map(|route| &*route.name),
-            target: self.target_label(),
-            endpoint: facts.endpoint.as_deref(),
-            stream: facts.stream,
-            status: facts.status,
-            attempts: facts.attempts,
-            end: self.ending.name(),
-            reason: facts.reason,
-            finish: facts.summary.finish.map(router_core::stream::Finish::name),
-            bytes_in: facts.bytes_in,
-            bytes_out: facts.bytes_out,
-            prompt_tokens: facts.summary.usage.map(|usage| usage.prompt_tokens),
-            completion_tokens: facts.summary.usage.map(|usage| usage.completion_tokens),
-            queue_ms: 0,
-            upstream_ms: facts.upstream.map(|time| time.as_millis()),
-            first_token_ms: facts.first_token.map(|time| time.as_millis()),
-            total_ms: self.total.as_millis(),
-            overhead_us: facts.overhead.map(|time| time.as_micros()),
-            cause: facts.cause.as_deref(),
-            headers: facts.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
-        };
-        serde_json::to_string(&line).unwrap_or_default()
+        let mut line = Line::begin(out, now);
+        line.word("event", Some("call"));
+        line.text("request_id", self.request_id.to_str().ok());
+        line.word("dialect", facts.intent.map(|intent| intent.dialect.name()));
+        line.word("operation", facts.intent.map(|intent| intent.operation.name()));
+        line.text("unknown", facts.unknown.as_deref());
+        line.text("route", facts.route.as_ref().map(|route| &*route.name));
+        line.text("target", self.target_label());
+        line.text("endpoint", facts.endpoint.as_deref());
+        line.number("stream", Some(facts.stream));
+        line.number("status", Some(facts.status));
+        line.number("attempts", Some(facts.attempts));
+        line.word("end", Some(self.ending.name()));
+        line.word("reason", facts.reason);
+        line.word("finish", facts.summary.finish.map(router_core::stream::Finish::name));
+        line.number("bytes_in", Some(facts.bytes_in));
+        line.number("bytes_out", Some(facts.bytes_out));
+        line.number("prompt_tokens", facts.summary.usage.map(|usage| usage.prompt_tokens));
+        line.number("completion_tokens", facts.summary.usage.map(|usage| usage.completion_tokens));
+        // Always 0 while there is no queue.
+        line.number("queue_ms", Some(0));
+        line.number("upstream_ms", facts.upstream.map(|time| time.as_millis()));
+        line.number("first_token_ms", facts.first_token.map(|time| time.as_millis()));
+        line.number("total_ms", Some(self.total.as_millis()));
+        line.number("overhead_us", facts.overhead.map(|time| time.as_micros()));
+        line.text("cause", facts.cause.as_deref());
+        line.group("headers", &facts.headers);
+        line.end();
     }
 
     /// For a terminal: what one looks at first, first.
@@ -129,8 +83,9 @@ impl Record {
         add("first_token_ms", facts.first_token.map(|time| time.as_millis().to_string()));
         add("tokens", facts.summary.usage.map(|usage| usage.completion_tokens.to_string()));
         add("reason", facts.reason.map(str::to_owned));
-        add("cause", facts.cause.clone().map(|cause| cause.replace(['\n', '\r'], " ")));
-        add("id", Some(self.request_id.clone()));
+        // It may repeat words of an upstream's, which must not move the cursor.
+        add("cause", facts.cause.as_ref().map(|cause| cause.replace(char::is_control, " ")));
+        add("id", self.request_id.to_str().ok().map(str::to_owned));
         line
     }
 }
