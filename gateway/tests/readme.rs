@@ -21,7 +21,8 @@ fn the_tour_prints_what_the_readme_shows() {
     demo.arg("demo");
     let weir = Weir::start(demo, None);
     for step in steps {
-        let command = step.command.replace("127.0.0.1:8080", &weir.data).replace("127.0.0.1:9901", &weir.admin);
+        let command =
+            step.command.replace("127.0.0.1:8080", &weir.data).replace("127.0.0.1:9901", &weir.admin);
         let output = Command::new("sh").args(["-c", &command]).output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
         let printed: Vec<&str> = printed.lines().map(str::trim_end).collect();

@@ -13,7 +13,7 @@ use crate::cli::Demo;
 const CONFIG: &str = include_str!("../../../config/weir.yaml");
 
 pub(crate) fn demo(arguments: &Demo) -> Result<(), Stop> {
-    serve::runtime()?.block_on(async {
+    serve::live(async {
         let mut config = router_core::config::load(CONFIG, &|_| None)
             .map_err(|problems| Stop::Failed(problems.iter().map(ToString::to_string).collect()))?
             .config;

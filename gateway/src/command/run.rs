@@ -5,7 +5,7 @@ use crate::cli::Run;
 
 pub(crate) fn run(arguments: &Run) -> Result<(), Stop> {
     let config = load::of_run(arguments)?;
-    serve::runtime()?.block_on(async {
+    serve::live(async {
         let running = serve::start(config).await?;
         running.announce();
         running.until_stopped().await

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use router_core::config::{Config, LogFormat};
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Stop;
@@ -29,12 +28,16 @@ pub(super) struct Running {
     interrupt: Signal,
 }
 
-/// The runtime that everything runs on.
-pub(super) fn runtime() -> Result<Runtime, Stop> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs a gateway's life to its end.
+pub(super) fn live(life: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Stop::Failed(format!("cannot start the runtime: {error}")))
+        .map_err(|error| Stop::Failed(format!("cannot start the runtime: {error}")))?;
+    let ended = runtime.block_on(life);
+    // Not dropped, which would wait for every host name that is still being looked up.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Builds the tables and opens the doors.
@@ -47,9 +50,9 @@ pub(super) async fn start(config: Config) -> Result<Running, Stop> {
     let log = LogSink::start(style(config.log.format), metrics.log_dropped.clone())
         .map_err(|error| failed(&error))?;
     let (listen_at, admin_at, drain) = (config.listen.clone(), config.admin.address, config.drain);
-    let (access, logged_headers) = (config.log.access, config.log.headers.clone());
     let snapshot = Snapshot::build(config, &metrics).map_err(|error| Stop::Usage(error.to_string()))?;
-    let gateway = Gateway::new(snapshot, Telemetry { metrics, log, access, logged_headers });
+    let telemetry = Telemetry::new(metrics, log, &snapshot.config.log);
+    let gateway = Gateway::new(snapshot, telemetry);
     std::panic::set_hook(Box::new(panics::hook(gateway.telemetry.clone())));
 
     let signals = |kind| signal(kind).map_err(|error| failed(&error));
@@ -94,10 +97,14 @@ impl Running {
         self.gateway.start_draining();
         self.gateway.telemetry.event(Level::Info, "draining");
         let drained = tokio::select! {
-            drained = finish(self.doors, grace, self.drain) => drained,
+            drained = finish(&mut self.doors, grace, self.drain) => drained,
             _ = self.terminate.recv() => false,
             _ = self.interrupt.recv() => false,
         };
+        if !drained {
+            self.gateway.telemetry.stop();
+            self.doors.end().await;
+        }
         let last = if drained { "drained" } else { "stopped with calls in flight" };
         self.gateway.telemetry.event(Level::Info, last);
         self.gateway.telemetry.log.flush();
@@ -105,7 +112,7 @@ impl Running {
     }
 }
 
-async fn finish(doors: Doors, grace: Duration, drain: Duration) -> bool {
+async fn finish(doors: &mut Doors, grace: Duration, drain: Duration) -> bool {
     tokio::time::sleep(grace).await;
     doors.close(drain).await
 }

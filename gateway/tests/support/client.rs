@@ -1,6 +1,6 @@
 //! A client that writes bytes and reads bytes.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -87,7 +87,10 @@ impl Connection {
 
     /// Whether the other side has closed.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.stream.fill_buf(), Ok([]) | Err(_))
+        match self.stream.fill_buf() {
+            Ok(data) => data.is_empty(),
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        }
     }
 
     /// The next data of a chunked body; `None` at its end, proper or not.
@@ -99,7 +102,8 @@ impl Connection {
         (length > 0).then_some(data)
     }
 
-    fn chunks(&mut self, body: &mut Vec<u8>) -> bool {
+    /// The rest of a chunked body, added to `body`; whether it came to its proper end.
+    pub fn chunks(&mut self, body: &mut Vec<u8>) -> bool {
         loop {
             let Ok(length) = usize::from_str_radix(self.line().trim(), 16) else { return false };
             let mut data = vec![0; length + 2];

@@ -11,7 +11,11 @@
 
 pub mod client;
 pub mod config;
+pub mod events;
+pub mod metrics;
+pub mod outcome;
 pub mod refusal;
+pub mod secure;
 pub mod socket;
 pub mod upstream;
 pub mod weir;

@@ -1,6 +1,6 @@
 //! An upstream that keeps what it got, byte for byte, and answers what a test tells it to.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -41,7 +41,18 @@ impl Upstream {
 
     /// One that answers by a script.
     pub fn with(script: impl Fn(&Got, &mut TcpStream) -> bool + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), script)
+    }
+
+    /// One that answers every request with a small chat completion, at an address that was dead.
+    pub fn at(address: &str) -> Self {
+        Self::on(TcpListener::bind(address).unwrap(), |_, socket| socket.write_all(&completion()).is_ok())
+    }
+
+    fn on(
+        listener: TcpListener,
+        script: impl Fn(&Got, &mut TcpStream) -> bool + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap().to_string();
         let upstream =
             Self { address, got: Arc::default(), connections: Arc::default(), gone: Arc::default() };
@@ -98,7 +109,8 @@ fn serve(stream: TcpStream, got: &Mutex<Vec<Got>>, script: &Script) {
     }
 }
 
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Got> {
+/// The next request; `None` when there is none or it is broken off.
+pub fn read_request(reader: &mut impl BufRead) -> Option<Got> {
     let mut line = String::new();
     if reader.read_line(&mut line).ok()? == 0 {
         return None;

@@ -74,11 +74,12 @@ impl Dialect {
         }
     }
 
-    /// The event that ends a stream which cannot be finished: the error in this dialect's shape.
+    /// The event that ends a stream which cannot be finished: the error in this dialect's shape. `kind` is
+    /// OpenAI's `type`.
     #[must_use]
-    pub fn error_event(self, message: &str, code: &str) -> String {
+    pub fn error_event(self, message: &str, kind: &str, code: &str) -> String {
         match self {
-            Self::OpenAi => openai::error_event(message, code),
+            Self::OpenAi => openai::error_event(message, kind, code),
             Self::Anthropic => anthropic::error_event(message),
         }
     }

@@ -30,14 +30,14 @@ pub(super) fn error(message: &str, kind: &str, param: Option<&str>, code: &str) 
 }
 
 /// The event that ends a broken stream: the SDKs raise it as an API error.
-pub(super) fn error_event(message: &str, code: &str) -> String {
-    format!("data: {}\n\n", error(message, "upstream_error", None, code))
+pub(super) fn error_event(message: &str, kind: &str, code: &str) -> String {
+    format!("data: {}\n\n", error(message, kind, None, code))
 }
 
 /// `GET /v1/models`.
 pub(super) fn model_list(names: &[String], upstream: Vec<Value>) -> String {
-    let own = names.iter().map(|name| {
-        serde_json::json!({ "id": name, "object": "model", "created": 0, "owned_by": "weir" })
-    });
+    let own = names
+        .iter()
+        .map(|name| serde_json::json!({ "id": name, "object": "model", "created": 0, "owned_by": "weir" }));
     json(&List { object: "list", data: own.chain(upstream).collect() })
 }

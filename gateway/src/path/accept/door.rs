@@ -23,6 +23,8 @@ use crate::path::telemetry::Level;
 /// Largest request head, and what is held of an answer for a caller that reads slowly. Together with what
 /// the upstream's connection has read ahead, at most 64 KiB for each stream.
 const BUFFER_BYTES: usize = 32 * 1024;
+/// How long a connection may take to send what its answer still has to say when Weir stops.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Pause after the system could not give a connection (mostly: no descriptors), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -30,14 +32,24 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Doors {
     pub(crate) addresses: Vec<SocketAddr>,
-    closing: watch::Sender<bool>,
+    stage: watch::Sender<Stage>,
     /// Ends when the last connection has.
     alive: mpsc::Receiver<()>,
 }
 
+/// How far the doors are from their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Open,
+    /// Nothing new comes in; what is in flight is finished.
+    Closing,
+    /// What is in flight is broken off.
+    Ending,
+}
+
 /// Opens a door at each address and serves what comes in.
 pub(crate) async fn listen(gateway: &Arc<Gateway>, addresses: &[SocketAddr]) -> Result<Doors, String> {
-    let (closing, _) = watch::channel(false);
+    let (stage, _) = watch::channel(Stage::Open);
     let (guard, alive) = mpsc::channel(1);
     let mut bound = Vec::new();
     for address in addresses {
@@ -48,31 +60,37 @@ pub(crate) async fn listen(gateway: &Arc<Gateway>, addresses: &[SocketAddr]) -> 
     let mut addresses = Vec::new();
     for (address, listener) in bound {
         addresses.push(address);
-        tokio::spawn(accept(listener, gateway.clone(), closing.subscribe(), guard.clone()));
+        tokio::spawn(accept(listener, gateway.clone(), stage.subscribe(), guard.clone()));
     }
-    Ok(Doors { addresses, closing, alive })
+    Ok(Doors { addresses, stage, alive })
 }
 
 impl Doors {
     /// Closes the doors, lets the connections finish what is in flight, and waits for that at most `patience`.
     /// Whether all finished.
-    pub(crate) async fn close(mut self, patience: Duration) -> bool {
-        self.closing.send_replace(true);
+    pub(crate) async fn close(&mut self, patience: Duration) -> bool {
+        self.stage.send_replace(Stage::Closing);
         tokio::time::timeout(patience, self.alive.recv()).await.is_ok()
+    }
+
+    /// Breaks off what is in flight. Telemetry must have been told first: that is how answers learn of it.
+    pub(crate) async fn end(mut self) {
+        self.stage.send_replace(Stage::Ending);
+        self.alive.recv().await;
     }
 }
 
 async fn accept(
     listener: TcpListener,
     gateway: Arc<Gateway>,
-    mut closing: watch::Receiver<bool>,
+    mut stage: watch::Receiver<Stage>,
     guard: mpsc::Sender<()>,
 ) {
     let path = path::build(&gateway);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = closing.wait_for(|closing| *closing) => return,
+            _ = stage.wait_for(|stage| *stage > Stage::Open) => return,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -82,16 +100,16 @@ async fn accept(
                 continue;
             }
         };
-        let (path, closing, guard) = (path.clone(), closing.clone(), guard.clone());
+        let (path, stage, guard) = (path.clone(), stage.clone(), guard.clone());
         tokio::spawn(async move {
-            serve(stream, peer, path, closing).await;
+            serve(stream, peer, path, stage).await;
             drop(guard);
         });
     }
 }
 
-/// Serves one connection until it ends, or until the doors close and its last answer has left.
-async fn serve<P>(stream: TcpStream, peer: SocketAddr, path: P, mut closing: watch::Receiver<bool>)
+/// Serves one connection until it ends, until the doors close and its last answer has left, or until Weir stops.
+async fn serve<P>(stream: TcpStream, peer: SocketAddr, path: P, mut stage: watch::Receiver<Stage>)
 where
     P: tower::Service<
             Arrival,
@@ -122,7 +140,6 @@ where
     let connection = http1::Builder::new().max_buf_size(BUFFER_BYTES).serve_connection(io, service);
     let mut connection = pin!(connection);
     let mut tick = interval(TICK);
-    let mut open = true;
     loop {
         // In this order, since nearly always it is the connection that has something to do.
         tokio::select! {
@@ -130,10 +147,16 @@ where
             // How a connection ended concerns its calls, and their accounts have noted it.
             ended = connection.as_mut() => return ended.unwrap_or_default(),
             _ = tick.tick() => if patience.is_over(Instant::now()) { return },
-            _ = closing.wait_for(|closing| *closing), if open => {
+            changed = stage.changed() => {
                 connection.as_mut().graceful_shutdown();
-                open = false;
+                if changed.is_err() || *stage.borrow() == Stage::Ending {
+                    break;
+                }
             }
         }
+    }
+    // Polled again, streams find out that Weir stops, and say so.
+    if let Ok(ended) = tokio::time::timeout(LAST_WORDS, connection).await {
+        ended.unwrap_or_default();
     }
 }

@@ -19,7 +19,8 @@ fn gateway() -> Arc<Gateway> {
     let metrics = Metrics::new().unwrap();
     let log = LogSink::start(LogStyle::Json, metrics.log_dropped.clone()).unwrap();
     let snapshot = Snapshot::build(from_upstreams(&[upstream], None).unwrap(), &metrics).unwrap();
-    Gateway::new(snapshot, Telemetry { metrics, log, access: false, logged_headers: Vec::new() })
+    let telemetry = Telemetry::new(metrics, log, &snapshot.config.log);
+    Gateway::new(snapshot, telemetry)
 }
 
 /// Rooms that panic: at once, or after they have waited for something.

@@ -158,8 +158,7 @@ impl Catalogue {
 }
 
 fn credential(headers: &HeaderMap) -> Credential {
-    [AUTHORIZATION, HeaderName::from_static("x-api-key")]
-        .map(|name| headers.get(name).cloned().map(sensitive))
+    send::CREDENTIALS.map(|name| headers.get(name).cloned().map(sensitive))
 }
 
 /// Shown nowhere, whoever prints it.

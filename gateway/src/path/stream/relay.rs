@@ -19,9 +19,20 @@ use crate::path::select::Permit;
 use crate::path::send::Lease;
 use crate::path::telemetry::{Account, Ending};
 
-/// What callers and logs hear of a stream that broke off.
-const CUT_CODE: &str = "upstream_disconnected";
-const CUT_MESSAGE: &str = "The model server broke off its answer.";
+/// The upstream broke off.
+const CUT: Breach = Breach {
+    ending: Ending::UpstreamCut,
+    message: "The model server broke off its answer.",
+    kind: "upstream_error",
+    code: "upstream_disconnected",
+};
+/// Weir ends before the answer does.
+const STOPPED: Breach = Breach {
+    ending: Ending::Stopped,
+    message: "The gateway was stopped before the answer had ended.",
+    kind: "server_error",
+    code: "draining",
+};
 /// What logs hear of a stream in which the upstream itself reported an error.
 const FAILED_CODE: &str = "upstream_error_event";
 
@@ -39,6 +50,15 @@ pub(super) struct Relay {
     pub(super) state: State,
 }
 
+/// Why an answer breaks off: what callers and logs hear of it.
+struct Breach {
+    ending: Ending,
+    message: &'static str,
+    /// OpenAI's `type`.
+    kind: &'static str,
+    code: &'static str,
+}
+
 /// How an answer is looked at in passing.
 pub(super) enum Watch {
     Events(Box<SseWatch>),
@@ -49,7 +69,7 @@ pub(super) enum Watch {
 /// Where a relay stands.
 pub(super) enum State {
     Flowing,
-    /// The upstream broke off; this, if anything, is still to be said.
+    /// The answer breaks off; this, if anything, is still to be said.
     LastWords(Bytes),
     Over,
 }
@@ -83,6 +103,12 @@ impl Relay {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Abort>>> {
+        if matches!(self.state, State::Flowing) && self.account.is_stopped() {
+            self.cut(&STOPPED, "the time to drain was over".into());
+            if matches!(self.state, State::Over) {
+                return Poll::Ready(Some(Err(STOPPED.message.into())));
+            }
+        }
         if matches!(self.state, State::Flowing) {
             match ready!(Pin::new(&mut self.upstream).poll_frame(context)) {
                 Some(Ok(frame)) if frame.is_data() => {
@@ -97,7 +123,7 @@ impl Relay {
                 // Trailers end a body. They go no further: nobody asked for them.
                 Some(Ok(_)) | None => self.end(),
                 Some(Err(error)) => {
-                    self.cut(causes(&error));
+                    self.cut(&CUT, causes(&error));
                     if matches!(self.state, State::Over) {
                         return Poll::Ready(Some(Err(error.into())));
                     }
@@ -132,8 +158,8 @@ impl Relay {
         if let Watch::Events(watch) = &mut self.watch {
             watch.end();
             match watch.outcome() {
-                StreamEnd::Open => return self.cut("the stream ended without a finish".into()),
-                StreamEnd::Failed => self.note_cut(FAILED_CODE, "the upstream sent an error event".into()),
+                StreamEnd::Open => return self.cut(&CUT, "the stream ended without a finish".into()),
+                StreamEnd::Failed => self.note_failed("the upstream sent an error event".into()),
                 StreamEnd::Finished | StreamEnd::Complete => {}
             }
         }
@@ -144,8 +170,8 @@ impl Relay {
         self.state = State::Over;
     }
 
-    /// The upstream broke off. Where an event can still be written, it says so.
-    fn cut(&mut self, cause: String) {
+    /// The answer breaks off. Where an event can still be written, it says so.
+    fn cut(&mut self, breach: &Breach, cause: String) {
         let outcome = match &self.watch {
             Watch::Events(watch) => watch.outcome(),
             Watch::Whole(_) | Watch::Nothing => StreamEnd::Open,
@@ -153,17 +179,19 @@ impl Relay {
         match outcome {
             // All is here: how its transport ends matters only where more was announced.
             StreamEnd::Complete if self.extensible => {}
-            StreamEnd::Failed => self.note_cut(FAILED_CODE, cause),
-            StreamEnd::Open | StreamEnd::Finished | StreamEnd::Complete => self.note_cut(CUT_CODE, cause),
+            StreamEnd::Failed => self.note_failed(cause),
+            StreamEnd::Open | StreamEnd::Finished | StreamEnd::Complete => {
+                self.note(breach.ending, breach.code, cause);
+            }
         }
         self.account.facts().summary = self.summary();
         self.held = None;
-        self.state = self.last_words(outcome).map_or(State::Over, State::LastWords);
+        self.state = self.last_words(breach, outcome).map_or(State::Over, State::LastWords);
     }
 
     /// What a caller is still told of a stream that broke off: nothing more if the stream itself had said how it
     /// ends. `None` where nothing can be added, so that the transport has to be aborted.
-    fn last_words(&self, outcome: StreamEnd) -> Option<Bytes> {
+    fn last_words(&self, breach: &Breach, outcome: StreamEnd) -> Option<Bytes> {
         let Watch::Events(watch) = &self.watch else { return None };
         if !self.extensible {
             return None;
@@ -173,12 +201,17 @@ impl Relay {
         }
         // An event that has begun must end first, or it would swallow this one.
         let gap = if watch.is_mid_event() { "\n\n" } else { "" };
-        Some(format!("{gap}{}", self.dialect.error_event(CUT_MESSAGE, CUT_CODE)).into())
+        let event = self.dialect.error_event(breach.message, breach.kind, breach.code);
+        Some(format!("{gap}{event}").into())
     }
 
-    fn note_cut(&self, code: &'static str, cause: String) {
+    fn note_failed(&self, cause: String) {
+        self.note(Ending::UpstreamCut, FAILED_CODE, cause);
+    }
+
+    fn note(&self, ending: Ending, code: &'static str, cause: String) {
         let mut facts = self.account.facts();
-        facts.ending = Some(Ending::UpstreamCut);
+        facts.ending = Some(ending);
         facts.reason = Some(code);
         facts.cause = Some(cause);
     }

@@ -1,5 +1,6 @@
 //! The facts of one call, noted by the rooms that it walks through.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,8 @@ pub(crate) enum Ending {
     ClientGone,
     /// The upstream broke off after the first byte.
     UpstreamCut,
+    /// Weir was stopped, and the time to finish was over.
+    Stopped,
 }
 
 impl Ending {
@@ -74,6 +77,7 @@ impl Ending {
             Self::Refused => "refused",
             Self::ClientGone => "client_gone",
             Self::UpstreamCut => "upstream_cut",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -95,6 +99,11 @@ impl Account {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the process ends now, and does not wait for this call.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.telemetry.stopping.load(Ordering::Relaxed)
+    }
+
     fn settle(&self, ending: Ending) {
         let mut facts = std::mem::take(&mut *self.facts());
         let ending = *facts.ending.get_or_insert(ending);
@@ -103,8 +112,8 @@ impl Account {
     }
 }
 
-/// An account that is still open. It closes once: when told that all has been sent, or, as "client gone",
-/// when it is dropped before.
+/// An account that is still open. It closes once: when told that all has been sent, or, as "client gone" or
+/// "stopped", when it is dropped before.
 #[derive(Debug)]
 pub(crate) struct Open {
     account: Arc<Account>,
@@ -130,6 +139,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.settle(Ending::ClientGone);
+        let stopped = self.account.is_stopped();
+        self.settle(if stopped { Ending::Stopped } else { Ending::ClientGone });
     }
 }

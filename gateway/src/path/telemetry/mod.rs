@@ -10,6 +10,7 @@ pub(crate) mod panics;
 mod record;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use account::{Account, Ending, Facts, Open};
 use log::Event;
@@ -23,12 +24,24 @@ pub(crate) struct Telemetry {
     pub(crate) metrics: Metrics,
     pub(crate) log: LogSink,
     /// Whether each call gets a line.
-    pub(crate) access: bool,
+    access: bool,
     /// Request headers that go into a call's line, in lower case.
     pub(crate) logged_headers: Vec<String>,
+    /// Whether the process ends now, so that calls which are not over end by its doing.
+    stopping: AtomicBool,
 }
 
 impl Telemetry {
+    pub(crate) fn new(metrics: Metrics, log: LogSink, logged: &router_core::config::Log) -> Self {
+        let logged_headers = logged.headers.clone();
+        Self { metrics, log, access: logged.access, logged_headers, stopping: AtomicBool::new(false) }
+    }
+
+    /// From now on what is in flight is broken off.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
     /// Takes in a closed account.
     fn settle(&self, record: Box<Record>) {
         self.metrics.settle(&record);

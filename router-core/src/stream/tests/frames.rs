@@ -74,7 +74,7 @@ fn whoever_appends_knows_whether_an_event_has_begun() {
         if expected {
             appended.feed(b"\n\n");
         }
-        appended.feed(Dialect::OpenAi.error_event("gone", "gone").as_bytes());
+        appended.feed(Dialect::OpenAi.error_event("gone", "upstream_error", "gone").as_bytes());
         assert_eq!(appended.outcome(), StreamEnd::Failed, "{stream:?}");
     }
 }

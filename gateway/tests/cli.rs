@@ -1,0 +1,336 @@
+//! The command line: what it takes, what it refuses and with which exit code, and what it says where.
+
+mod support;
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use support::client::{chat, get};
+use support::config::{ASK, one_pool};
+use support::outcome::{self, Outcome, weir};
+use support::pause;
+use support::socket::dead_address;
+use support::upstream::{Upstream, answer};
+use support::weir::{Folder, Weir, command};
+
+/// Asserts a refusal: this exit code, nothing on stdout, and one line on stderr that holds every word.
+fn assert_one_line(outcome: &Outcome, code: i32, words: &[&str]) {
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (code, ""), "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+    for word in words {
+        assert!(outcome.stderr.contains(word), "no {word:?} in: {}", outcome.stderr);
+    }
+}
+
+/// `weir run` with these arguments, refused.
+fn run(arguments: &[&str]) -> Outcome {
+    weir(&[&["run"], arguments].concat())
+}
+
+const UP: [&str; 2] = ["--upstream", "http://127.0.0.1:1"];
+
+#[test]
+fn run_takes_a_file_or_upstreams_and_says_so() {
+    assert_one_line(&run(&[]), 2, &["--config", "--upstream"]);
+    assert_one_line(
+        &run(&["--config", "weir.yaml", UP[0], UP[1]]),
+        2,
+        &["--config", "--upstream", "not both"],
+    );
+    let key_without_upstream = run(&["--config", "weir.yaml", "--upstream-key-env", "KEY"]);
+    assert_one_line(&key_without_upstream, 2, &["--upstream-key-env", "pools.NAME.key"]);
+}
+
+#[test]
+fn run_refuses_upstreams_that_cannot_be() {
+    let mixed = run(&["--upstream", "http://127.0.0.1:1=0.5", "--upstream", "http://127.0.0.1:2"]);
+    assert_one_line(&mixed, 2, &["--upstream", "weight"]);
+    let weightless = run(&["--upstream", "http://127.0.0.1:1=0", "--upstream", "http://127.0.0.1:2=0"]);
+    assert_one_line(&weightless, 2, &["--upstream", "above 0"]);
+    assert_one_line(&run(&[UP[0], UP[1], UP[0], UP[1]]), 2, &["127.0.0.1:1", "twice"]);
+    for url in [
+        "127.0.0.1:1",
+        "ftp://127.0.0.1",
+        "http://",
+        "http://127.0.0.1:99999",
+        "http://a b",
+        "http://h/v1/messages",
+    ] {
+        assert_one_line(&run(&["--upstream", url]), 2, &["--upstream: "]);
+    }
+}
+
+#[test]
+fn a_secret_on_the_command_line_is_not_repeated() {
+    let url = run(&["--upstream", "http://user:hunter2@127.0.0.1/?key=hunter2"]);
+    assert_one_line(&url, 2, &["--upstream"]);
+    assert!(!url.stderr.contains("hunter2"), "{}", url.stderr);
+    let key = run(&[UP[0], UP[1], "--upstream-key-env", "sk-hunter2"]);
+    assert_one_line(&key, 2, &["--upstream-key-env", "never the key"]);
+    assert!(!key.stderr.contains("hunter2"), "{}", key.stderr);
+}
+
+#[test]
+fn run_refuses_a_key_that_is_not_set() {
+    let missing = run(&[UP[0], UP[1], "--upstream-key-env", "WEIR_TEST_NOT_SET"]);
+    assert_one_line(&missing, 2, &["pools.upstream.key", "WEIR_TEST_NOT_SET"]);
+}
+
+#[test]
+fn run_refuses_addresses_that_it_cannot_listen_on() {
+    for listen in ["8080", "nowhere", "weir.example:8080", "unix:/run/weir.sock", "127.0.0.1:70000"] {
+        assert_one_line(&run(&[UP[0], UP[1], "--listen", listen]), 2, &["--listen: "]);
+    }
+    for admin in ["0.0.0.0:9901", "[::]:9901", "10.0.0.1:9901"] {
+        assert_one_line(&run(&[UP[0], UP[1], "--admin", admin]), 2, &["--admin: ", "loopback"]);
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for [busy, free] in [["--listen", "--admin"], ["--admin", "--listen"]] {
+        let outcome = run(&[UP[0], UP[1], busy, &taken, free, "127.0.0.1:0"]);
+        assert_one_line(&outcome, 1, &[&format!("cannot listen on {taken}: "), "in use"]);
+    }
+}
+
+#[test]
+fn run_names_the_file_the_line_and_the_sum() {
+    let files = Folder::new();
+    let missing = files.0.join("missing.yaml").display().to_string();
+    assert_one_line(&run(&["--config", &missing]), 2, &[&missing]);
+    let heavy = files.write(
+        "heavy.yaml",
+        "pools: { a: { endpoints: [{ url: http://127.0.0.1:1 }] }, b: { endpoints: [{ url: http://127.0.0.1:2 }] } }\n\
+         routes:\n  m:\n    targets:\n      - { pool: a, weight: 0.6 }\n      - { pool: b, weight: 0.5 }\n",
+    );
+    let heavy = heavy.display().to_string();
+    assert_one_line(&run(&["--config", &heavy]), 2, &[&format!("{heavy}:5:7: routes.m.targets: "), "1.1"]);
+}
+
+#[test]
+fn the_ready_line_names_ports_that_answer() {
+    let weir = Weir::before(&[Upstream::new().url()]);
+    assert!(!weir.data.ends_with(":0") && !weir.admin.ends_with(":0"));
+    for address in [&weir.data, &weir.admin] {
+        for path in ["/health", "/health/live", "/health/ready"] {
+            assert_eq!(get(address, path).status, 200, "{address}{path}");
+        }
+    }
+}
+
+#[test]
+fn several_addresses_for_clients_all_serve() {
+    let upstream = Upstream::new();
+    let files = Folder::new();
+    let listen =
+        "listen: [{ address: 127.0.0.1:0 }, { address: \"localhost:0\" }]\nadmin: { address: 127.0.0.1:0 }\n";
+    let file = files.write("weir.yaml", &format!("{listen}{}", one_pool(&[upstream.url()], "")));
+    let mut command = command();
+    command.arg("run").arg("--config").arg(file);
+    let weir = Weir::start_as_is(command, Some(files));
+    let addresses: Vec<_> = weir.data.split(",").map(|url| url.trim_start_matches("http://")).collect();
+    assert_eq!(addresses.len(), 2);
+    assert_ne!(addresses[0], addresses[1]);
+    for address in addresses {
+        assert_eq!(chat(address, ASK).status, 200, "{address}");
+    }
+}
+
+#[test]
+fn every_flag_has_an_environment_variable() {
+    let upstream = Upstream::new();
+    let doors = [("WEIR_LISTEN", "127.0.0.1:0"), ("WEIR_ADMIN", "127.0.0.1:0")];
+
+    let mut by_upstream = command();
+    by_upstream.arg("run").envs(doors).env("WEIR_UPSTREAM", upstream.url());
+    by_upstream.env("WEIR_UPSTREAM_KEY_ENV", "WEIR_TEST_KEY").env("WEIR_TEST_KEY", "sk-of-the-provider");
+    let weir = Weir::start_as_is(by_upstream, None);
+    assert_eq!(chat(&weir.data, ASK).status, 200);
+    assert_eq!(upstream.got()[0].header("authorization"), Some("Bearer sk-of-the-provider"));
+
+    let files = Folder::new();
+    let mut by_file = command();
+    by_file.arg("run").envs(doors);
+    by_file.env("WEIR_CONFIG", files.write("weir.yaml", &one_pool(&[upstream.url()], "")));
+    let weir = Weir::start_as_is(by_file, Some(files));
+    assert_eq!(chat(&weir.data, ASK).status, 200);
+
+    let mut health = command();
+    health.arg("health").env("WEIR_ADMIN", format!("http://{}", weir.admin));
+    assert_eq!(outcome::of(health).code, 0);
+
+    let mut busy = command();
+    busy.args(["run", UP[0], UP[1], "--listen", "127.0.0.1:0"]).env("WEIR_ADMIN", &weir.admin);
+    assert_one_line(&outcome::of(busy), 1, &[&weir.admin]);
+}
+
+#[test]
+fn several_upstreams_share_the_calls() {
+    let upstreams = [Upstream::new(), Upstream::new(), Upstream::new()];
+    let mut command = command();
+    command.arg("run").env("WEIR_UPSTREAM", upstreams.each_ref().map(Upstream::url).join(","));
+    let weir = Weir::start(command, None);
+    for _ in 0..90 {
+        let answer = chat(&weir.data, ASK);
+        assert_eq!((answer.status, answer.header("x-weir-target")), (200, Some("upstream")));
+    }
+    let shares = upstreams.each_ref().map(|upstream| upstream.got().len());
+    assert_eq!(shares.iter().sum::<usize>(), 90);
+    assert!(shares.iter().all(|&share| share > 0), "{shares:?}");
+}
+
+#[test]
+fn weighted_upstreams_share_the_calls_by_weight() {
+    let upstreams = [Upstream::new(), Upstream::new(), Upstream::new()];
+    let [a, b, c] = upstreams.each_ref().map(Upstream::url);
+    let weir = Weir::before(&[format!("{a}=3"), format!("{b}=1"), format!("{c}=1.0")]);
+    for _ in 0..10 {
+        assert_eq!(chat(&weir.data, ASK).status, 200);
+    }
+    assert_eq!(upstreams.each_ref().map(|upstream| upstream.got().len()), [6, 2, 2]);
+    assert_eq!(
+        chat(&weir.data, ASK).header("x-weir-target").map(|label| label.starts_with("upstream-")),
+        Some(true)
+    );
+}
+
+#[test]
+fn check_passes_good_files() {
+    let files = Folder::new();
+    let good = files.write("good.yaml", &one_pool(&["http://127.0.0.1:1".into()], ""));
+    let good = good.display().to_string();
+    let outcome = weir(&["check", &good]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    assert_eq!(outcome.stdout, format!("{good}: ok, pools: 1, routes: 1\n"));
+}
+
+#[test]
+fn check_passes_a_secret_that_is_not_set_with_a_warning() {
+    let files = Folder::new();
+    let text = one_pool(&["http://127.0.0.1:1".into()], ", key: { env: WEIR_TEST_NOT_SET }");
+    let file = files.write("weir.yaml", &text).display().to_string();
+    let outcome = weir(&["check", &file]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let [warning, ok] = outcome.stdout.lines().collect::<Vec<_>>()[..] else { panic!("{}", outcome.stdout) };
+    assert!(warning.starts_with(&format!("{file}:1:")) && warning.contains(": pools.p.key: "), "{warning}");
+    assert!(warning.ends_with("(warning)") && ok.contains(": ok"), "{warning} {ok}");
+}
+
+/// One mistake a line from the fifth on, and two on the last: ten.
+const MISTAKES: &str = "\
+listen:
+  - address: 127.0.0.1:8080
+pools:
+  a:
+    endpoints: [{ url: ftp://127.0.0.1 }]
+    balance: dice
+routes:
+  m:
+    targets:
+      - { pool: b, weight: 0.6 }
+      - { pool: a, weight: 0.5, wieght: 1 }
+admin: { address: 0.0.0.0:9901 }
+limits: { body: lots }
+drain: soon
+log: { format: xml, headers: [authorization] }
+";
+
+#[test]
+fn check_names_every_mistake_with_its_place() {
+    let files = Folder::new();
+    let bad = files.write("bad.yaml", MISTAKES).display().to_string();
+    let good = files.write("good.yaml", &one_pool(&["http://127.0.0.1:1".into()], "")).display().to_string();
+    let missing = files.0.join("missing.yaml").display().to_string();
+
+    let outcome = weir(&["check", &bad]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""));
+    let expected = [
+        "5:24: pools.a.endpoints[0].url: ",
+        "6:14: pools.a.balance: ",
+        "10:7: routes.m.targets: weights sum to 1.1",
+        "10:17: routes.m.targets[0].pool: no pool `b`",
+        "11:33: routes.m.targets[1].wieght: ",
+        "12:19: admin.address: ",
+        "13:17: limits.body: ",
+        "14:8: drain: ",
+        "15:16: log.format: ",
+        "15:31: log.headers[0]: ",
+    ];
+    let lines: Vec<_> = outcome.stderr.lines().collect();
+    assert_eq!(lines.len(), expected.len(), "{}", outcome.stderr);
+    for (line, start) in lines.iter().zip(expected) {
+        assert!(line.starts_with(&format!("{bad}:{start}")), "{line}\nshould start with {start}");
+    }
+
+    let all = weir(&["check", &missing, &good, &bad]);
+    assert_eq!((all.code, all.stdout), (2, format!("{good}: ok, pools: 1, routes: 1\n")));
+    assert_eq!(all.stderr.lines().count(), 11, "{}", all.stderr);
+    assert!(all.stderr.starts_with(&missing), "{}", all.stderr);
+    assert_eq!(run(&["--config", &bad]).stderr, outcome.stderr, "`run` refuses with the same words");
+}
+
+#[test]
+fn health_says_ready() {
+    let weir = Weir::before(&[Upstream::new().url()]);
+    for admin in [weir.admin.clone(), format!("http://{}", weir.admin), format!("http://{}/", weir.admin)] {
+        let outcome = outcome::weir(&["health", "--admin", &admin]);
+        assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (0, "ready\n", ""));
+    }
+}
+
+#[test]
+fn health_says_what_is_not_ready() {
+    let nobody = dead_address();
+    assert_one_line(&weir(&["health", "--admin", &nobody]), 1, &[&nobody]);
+    let other = Upstream::with(|_, socket| {
+        std::io::Write::write_all(socket, &answer("404 Not Found", &[], b"")).is_ok()
+    });
+    assert_one_line(&weir(&["health", "--admin", &other.url()]), 1, &["404", "admin listener?"]);
+    let silent = Upstream::with(|_, _| false);
+    assert_one_line(&weir(&["health", "--admin", &silent.url()]), 1, &[&silent.address]);
+    let hanging = Upstream::with(|_, _| {
+        pause(Duration::from_secs(60));
+        false
+    });
+    assert_one_line(
+        &weir(&["health", "--admin", &hanging.url()]),
+        1,
+        &[&hanging.address, "no answer within 2s"],
+    );
+}
+
+#[test]
+fn health_refuses_what_is_no_address() {
+    for admin in
+        ["https://127.0.0.1:9901", "http://127.0.0.1:9901/metrics", "http://", "9901", "127.0.0.1:http"]
+    {
+        assert_one_line(&weir(&["health", "--admin", admin]), 2, &["--admin", "http://HOST:PORT"]);
+    }
+}
+
+#[test]
+fn help_and_version_are_there() {
+    let version = weir(&["--version"]);
+    let expected = concat!("weir ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!((version.code, version.stdout.as_str(), version.stderr.as_str()), (0, expected, ""));
+    let help = weir(&["--help"]);
+    assert_eq!((help.code, help.stderr.as_str()), (0, ""));
+    let alone = weir(&[]);
+    assert_eq!((alone.code, alone.stdout.as_str()), (2, ""));
+    for command in ["run", "demo", "check", "health"] {
+        assert!(help.stdout.contains(&format!("\n  {command} ")), "{}", help.stdout);
+        assert!(alone.stderr.contains(&format!("\n  {command} ")), "{}", alone.stderr);
+    }
+}
+
+#[test]
+fn what_no_command_knows_is_refused() {
+    for arguments in [&["--nope"][..], &["serve"], &["run", "--nope"], &["check"], &["health", "extra"]] {
+        let outcome = weir(arguments);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(outcome.stderr.starts_with("error: "), "{}", outcome.stderr);
+    }
+}
