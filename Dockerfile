@@ -7,16 +7,12 @@ WORKDIR /src
 COPY . .
 RUN cargo build --release --locked -p weir
 
+FROM debian:bookworm-slim
 # The system's certificate authorities, for https upstreams.
-FROM debian:bookworm-slim AS certificates
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --no-install-recommends -y ca-certificates \
     && rm -rf /var/lib/apt/lists/*
-
-# Only the C library and the binary: no shell, no package manager.
-FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=certificates /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/target/release/weir /usr/local/bin/weir
 COPY --from=build /src/config/weir.yaml /etc/weir/weir.yaml
 ENV WEIR_LISTEN=0.0.0.0:8080

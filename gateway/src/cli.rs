@@ -1,10 +1,11 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// An LLM inference gateway that keeps answering when the models behind it cannot keep up.
+/// An LLM inference gateway: a drop-in proxy in front of model servers and model APIs.
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -28,7 +29,7 @@ pub(crate) enum Command {
 pub(crate) struct Run {
     /// Configuration file.
     #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Option<OsString>,
     #[command(flatten)]
     pub(crate) doors: DoorArguments,
     /// A model server or API to stand in front of, without any file; with a weight, a share of the calls.

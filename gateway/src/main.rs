@@ -15,6 +15,9 @@ use clap::Parser;
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    // Two TLS libraries could serve; the first use of one without this would end the process. It fails only if
+    // one is installed already.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap_or_default();
     let outcome = match Cli::parse().command {
         Command::Run(arguments) => command::run(&arguments),
         Command::Demo(arguments) => command::demo(&arguments),

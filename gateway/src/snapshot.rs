@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use router_core::config::{Balance, Canary, Config, Secret, WILDCARD_ROUTE};
+use router_core::config::{Balance, Canary, Config, FileUse, Secret, WILDCARD_ROUTE};
 use router_core::dialect::{Dialect, DialectSet};
 use router_core::route::Rotation;
 
@@ -46,8 +47,9 @@ pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     pub(crate) targets: Vec<Target>,
     pub(crate) canary: Vec<Canary>,
-    /// Held for one pick, some tens of nanoseconds.
-    pub(crate) rotation: Mutex<Rotation>,
+    /// One for each dialect, over the targets that speak it: a target that never takes part must not lose its
+    /// credit by every turn of the others. Held for one pick, some tens of nanoseconds.
+    pub(crate) rotation: [Mutex<Rotation>; Dialect::ALL.len()],
 }
 
 /// One destination of a route.
@@ -93,6 +95,14 @@ pub(crate) struct Endpoint {
 pub(crate) struct Credential {
     bearer: HeaderValue,
     plain: HeaderValue,
+}
+
+/// What is wrong with a file that a configuration names, if anything.
+pub(crate) fn try_file(path: &Path, what: FileUse) -> Result<(), String> {
+    match what {
+        FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
+        FileUse::Certificates => tls::client(Some(path)).map(drop),
+    }
 }
 
 impl Snapshot {
@@ -156,13 +166,12 @@ impl Route {
                 weight: target.weight,
             });
         }
-        let weights = targets.iter().map(|target| target.weight).collect();
-        Ok(Self {
-            name: route.name.as_str().into(),
-            targets,
-            canary: route.canary.clone(),
-            rotation: Mutex::new(Rotation::new(weights)),
-        })
+        let rotation = Dialect::ALL.map(|dialect| {
+            let speaks = |target: &Target| target.pool.dialects.contains(dialect);
+            let weights = targets.iter().map(|target| if speaks(target) { target.weight } else { 0 });
+            Mutex::new(Rotation::new(weights.collect()))
+        });
+        Ok(Self { name: route.name.as_str().into(), targets, canary: route.canary.clone(), rotation })
     }
 
     /// Whether any target speaks this API.

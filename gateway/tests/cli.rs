@@ -208,15 +208,37 @@ fn check_passes_good_files() {
 }
 
 #[test]
-fn check_passes_a_secret_that_is_not_set_with_a_warning() {
-    let files = Folder::new();
-    let text = one_pool(&["http://127.0.0.1:1".into()], ", key: { env: WEIR_TEST_NOT_SET }");
-    let file = files.write("weir.yaml", &text).display().to_string();
-    let outcome = weir(&["check", &file]);
-    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-    let [warning, ok] = outcome.stdout.lines().collect::<Vec<_>>()[..] else { panic!("{}", outcome.stdout) };
-    assert!(warning.starts_with(&format!("{file}:1:")) && warning.contains(": pools.p.key: "), "{warning}");
-    assert!(warning.ends_with("(warning)") && ok.contains(": ok"), "{warning} {ok}");
+fn check_passes_a_secret_or_file_that_is_not_there_with_a_warning() {
+    for (more, place) in [
+        (", key: { env: WEIR_TEST_NOT_SET }", "pools.p.key"),
+        (", key: { file: /nowhere/key }", "pools.p.key"),
+        (", ca: /nowhere/ca.pem", "pools.p.ca"),
+    ] {
+        let files = Folder::new();
+        let text = one_pool(&["https://127.0.0.1:1".into()], more);
+        let file = files.write("weir.yaml", &text).display().to_string();
+        let outcome = weir(&["check", &file]);
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let [warning, ok] = outcome.stdout.lines().collect::<Vec<_>>()[..] else {
+            panic!("{}", outcome.stdout)
+        };
+        assert!(warning.starts_with(&format!("{file}:1:")) && warning.contains(place), "{warning}");
+        assert!(warning.ends_with("(warning)") && ok.contains(": ok"), "{warning} {ok}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_set_to_nothing_is_as_good_as_not_set() {
+    let upstream = Upstream::new();
+    let mut command = command();
+    command.args(["run", "--upstream", &upstream.url()]).envs([
+        ("WEIR_CONFIG", ""),
+        ("WEIR_LISTEN", ""),
+        ("WEIR_ADMIN", ""),
+        ("WEIR_UPSTREAM_KEY_ENV", ""),
+    ]);
+    let weir = Weir::start(command, None);
+    assert_eq!(chat(&weir.data, r#"{"model":"m"}"#).status, 200);
 }
 
 /// One mistake a line from the fifth on, and two on the last: ten.
@@ -246,7 +268,7 @@ fn check_names_every_mistake_with_its_place() {
     let missing = files.0.join("missing.yaml").display().to_string();
 
     let outcome = weir(&["check", &bad]);
-    assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (2, "1 file cannot be used\n"));
     let expected = [
         "5:24: pools.a.endpoints[0].url: ",
         "6:14: pools.a.balance: ",
@@ -259,17 +281,18 @@ fn check_names_every_mistake_with_its_place() {
         "15:16: log.format: ",
         "15:31: log.headers[0]: ",
     ];
-    let lines: Vec<_> = outcome.stderr.lines().collect();
-    assert_eq!(lines.len(), expected.len(), "{}", outcome.stderr);
+    let lines: Vec<_> = outcome.stdout.lines().collect();
+    assert_eq!(lines.len(), expected.len(), "{}", outcome.stdout);
     for (line, start) in lines.iter().zip(expected) {
         assert!(line.starts_with(&format!("{bad}:{start}")), "{line}\nshould start with {start}");
     }
 
     let all = weir(&["check", &missing, &good, &bad]);
-    assert_eq!((all.code, all.stdout), (2, format!("{good}: ok, pools: 1, routes: 1\n")));
-    assert_eq!(all.stderr.lines().count(), 11, "{}", all.stderr);
-    assert!(all.stderr.starts_with(&missing), "{}", all.stderr);
-    assert_eq!(run(&["--config", &bad]).stderr, outcome.stderr, "`run` refuses with the same words");
+    assert_eq!((all.code, all.stderr.as_str()), (2, "2 files cannot be used\n"));
+    assert!(all.stdout.contains(&format!("{good}: ok, pools: 1, routes: 1\n")), "{}", all.stdout);
+    assert_eq!(all.stdout.lines().count(), 12, "{}", all.stdout);
+    assert!(all.stdout.starts_with(&missing), "{}", all.stdout);
+    assert_eq!(run(&["--config", &bad]).stderr, outcome.stdout, "`run` refuses with the same words");
 }
 
 #[test]
@@ -333,4 +356,14 @@ fn what_no_command_knows_is_refused() {
         assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(outcome.stderr.starts_with("error: "), "{}", outcome.stderr);
     }
+}
+
+#[test]
+fn an_address_that_gives_way_to_a_flag_is_named_in_the_log() {
+    let weir = Weir::configured(&format!(
+        "listen: [{{ address: \"127.0.0.1:0\" }}, {{ address: \"[::1]:0\" }}]\n{}",
+        one_pool(&["http://127.0.0.1:1".into()], "")
+    ));
+    support::eventually("the warning", || weir.log().contains("listen: the file's addresses").then_some(()));
+    assert!(!weir.log().contains("admin.address"), "{}", weir.log());
 }

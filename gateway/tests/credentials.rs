@@ -131,7 +131,10 @@ fn a_key_that_is_not_there_is_said_at_the_start() {
     files.write("empty", "\n");
     files.write("two-lines", "sk-secret-4\nsk-secret-5\n");
     let cases = [
-        ("{ env: PROVIDER_KEY }".to_owned(), "PROVIDER_KEY is not set"),
+        (
+            "{ env: PROVIDER_KEY }".to_owned(),
+            ":1:64: pools.p.key: the environment variable that this names is not set",
+        ),
         (format!("{{ file: \"{}\" }}", path("missing")), "missing: No such file"),
         (format!("{{ file: \"{}\" }}", path("empty")), "the secret is empty"),
         (format!("{{ file: \"{}\" }}", path("two-lines")), "the secret cannot stand in a header"),

@@ -180,3 +180,20 @@ fn a_cut_answer_to_which_no_event_can_be_added_is_aborted() {
         assert_eq!(weir.call_line("aborted")["end"], "upstream_cut");
     }
 }
+
+/// Without a length or chunks, only the answer itself says whether it is whole.
+#[test]
+fn an_answer_that_ends_with_its_connection_must_be_whole() {
+    for (body, whole) in [(&b"{\"choices\":[]}\n"[..], true), (b"{\"choices\":[{\"mess", false)] {
+        let upstream = Upstream::with(move |_, socket| {
+            let head = b"HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n";
+            socket.write_all(&[head, body].concat()).unwrap_or_default();
+            false
+        });
+        let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+        let mut connection = Connection::to(&weir.data);
+        connection.send(request("POST", OPENAI, &[], ASK.as_bytes()));
+        let answer = connection.answer();
+        assert_eq!(answer.whole, whole, "{}", answer.text());
+    }
+}

@@ -5,10 +5,10 @@ mod support;
 
 use std::io::Write;
 
-use support::client::{Connection, post, request};
+use support::client::{Connection, chat, post, request};
 use support::config::{ASK, one_pool};
 use support::refusal::{DIALECTS, OPENAI};
-use support::upstream::{Got, Upstream, completion};
+use support::upstream::{Got, Upstream, answer, completion};
 use support::weir::Weir;
 
 /// What the upstream gets of a call with these headers.
@@ -212,4 +212,24 @@ fn end_to_end_headers_come_down_and_connections_stay_apart() {
         }
     }
     assert_eq!(upstream.connections(), 3);
+}
+
+#[test]
+fn an_upstream_cannot_speak_as_weir() {
+    let upstream = Upstream::with(|_, socket| {
+        let headers = [
+            ("x-weir-degraded", "cta-only"),
+            ("x-weir-reason", "memory"),
+            ("x-forwarded-for", "9.9.9.9"),
+            ("server-timing", "gpu;dur=7"),
+        ];
+        socket.write_all(&answer("200 OK", &headers, b"{}")).is_ok()
+    });
+    let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+    let answer = chat(&weir.data, ASK);
+    for name in ["x-weir-degraded", "x-weir-reason", "x-forwarded-for"] {
+        assert_eq!(answer.header(name), None, "{name}");
+    }
+    let timings: Vec<_> = answer.headers.iter().filter(|(name, _)| name == "server-timing").collect();
+    assert!(timings[0].1.starts_with("weir;dur=") && timings[1].1 == "gpu;dur=7", "{timings:?}");
 }

@@ -1,5 +1,7 @@
 //! A caller that leaves stops the work that was done for it, at once and wherever its call stood.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
+
 mod support;
 
 use std::io::{Read, Write};
@@ -163,4 +165,53 @@ fn a_model_server_stops_generating() {
     eventually("the cancellation", || (server.stats().cancelled == 1).then_some(()));
     eventually("an idle engine", || (server.stats().running == 0).then_some(()));
     assert_eq!((server.stats().finished, weir.inflight()), (0, 0));
+}
+
+/// hyper does not look for the end of a connection while bytes of it are unread.
+#[test]
+fn who_had_sent_more_than_its_request_is_missed_too() {
+    let upstream = silent_after(Vec::new());
+    let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+    let mut connection = call(&weir, &upstream, "early-bird");
+    connection.send("POST /v1/chat");
+    drop(connection);
+    assert_stopped(&weir, &upstream);
+    assert_eq!(weir.call_line("early-bird")["end"], "client_gone");
+}
+
+/// An upstream may answer early and never read the rest: neither the body nor the connection may stay.
+#[test]
+fn a_body_that_the_upstream_never_reads_is_not_kept() {
+    let upstream = deaf();
+    let weir = Weir::configured(&one_pool(&[upstream], ""));
+    let before_kib = weir.rss_kib();
+    let body = format!(r#"{{"model":"m","x":"{}"}}"#, "x".repeat(8 * 1024 * 1024));
+    for _ in 0..8 {
+        assert_eq!(support::client::chat(&weir.data, &body).status, 413);
+    }
+    eventually("the end of the connections", || {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", weir.pid())).unwrap();
+        let sockets = open.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+        let sockets = sockets.filter(|link| link.to_string_lossy().starts_with("socket:")).count();
+        // The two listeners, and the pairs that the runtime itself holds.
+        (sockets <= 6).then_some(())
+    });
+    let growth_kib = weir.rss_kib().saturating_sub(before_kib);
+    assert!(growth_kib < 32 * 1024, "{growth_kib} KiB more for 64 MiB that nobody reads");
+}
+
+/// The address of an upstream that answers each head at once, keeps the connection open and reads no body.
+fn deaf() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            stream.read(&mut [0; 1024]).map(drop).unwrap_or_default();
+            let answer = support::upstream::answer("413 Too Large", &[], b"{}");
+            stream.write_all(&answer).unwrap_or_default();
+            kept.push(stream);
+        }
+    });
+    url
 }

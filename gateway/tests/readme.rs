@@ -1,9 +1,12 @@
 //! README's tour is true: every command that it shows is run against the demo, and prints what it shows.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
+
 mod support;
 
 use std::process::Command;
 
+use support::eventually;
 use support::weir::{Weir, command};
 
 /// A command and the lines that it should print, `…` standing for anything.
@@ -20,7 +23,7 @@ fn the_tour_prints_what_the_readme_shows() {
     let mut demo = command();
     demo.arg("demo");
     let weir = Weir::start(demo, None);
-    for step in steps {
+    for step in &steps {
         let command =
             step.command.replace("127.0.0.1:8080", &weir.data).replace("127.0.0.1:9901", &weir.admin);
         let output = Command::new("sh").args(["-c", &command]).output().unwrap();
@@ -30,6 +33,12 @@ fn the_tour_prints_what_the_readme_shows() {
             && step.lines.iter().zip(&printed).all(|(shown, printed)| matches(shown, printed));
         assert!(same, "{}\nprints\n{}\nnot\n{}", step.command, printed.join("\n"), step.lines.join("\n"));
     }
+    let shown = readme.lines().find(|line| line.starts_with("{\"ts\":")).unwrap();
+    let logged = eventually("the log line of a call", || {
+        let log = weir.log();
+        log.lines().find(|line| line.contains("\"prompt_tokens\"")).map(str::to_owned)
+    });
+    assert_eq!(names(shown), names(&logged), "the tour's log line has other fields than a call's");
 }
 
 /// The `console` blocks: a line that begins with `$ ` is a command, what follows is its output.
@@ -59,4 +68,10 @@ fn matches(shown: &str, printed: &str) -> bool {
         rest = rest.get(at + part.len()..).unwrap_or_default();
     }
     open || rest.is_empty()
+}
+
+/// The fields of a JSON line.
+fn names(line: &str) -> Vec<String> {
+    let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+    fields.keys().cloned().collect()
 }

@@ -168,3 +168,25 @@ fn the_less_busy_endpoint_is_preferred() {
     // A fair coin that shows one side sixty times in a row is none.
     assert!(upstreams[busy].got().len() > 1, "an endpoint that is idle again gets calls again");
 }
+
+/// A target that never takes part in a dialect's turns must not lose its own by them.
+#[test]
+fn the_shares_of_one_api_do_not_depend_on_the_calls_of_another() {
+    let upstreams = [Upstream::new(), Upstream::new(), Upstream::new()];
+    let [a, b, c] = &upstreams;
+    let weir = Weir::configured(&format!(
+        "pools:\n  a: {{ endpoints: [{{ url: \"{}\" }}], dialects: [openai] }}\n  \
+         b: {{ endpoints: [{{ url: \"{}\" }}], dialects: [openai] }}\n  c: {{ endpoints: [{{ url: \"{}\" }}] }}\n\
+         routes:\n  letter-writer:\n    targets:\n      - {{ pool: a, weight: 0.2 }}\n      \
+         - {{ pool: b, weight: 0.2 }}\n      - {{ pool: c, weight: 0.6 }}\n",
+        a.url(),
+        b.url(),
+        c.url()
+    ));
+    let mut turns = Vec::new();
+    for _ in 0..50 {
+        turns.extend(targets(&weir, OPENAI, &[], 1));
+        assert_eq!(targets(&weir, ANTHROPIC, &[], 1), ["c"]);
+    }
+    assert_eq!(counts(&turns), HashMap::from([("a", 10), ("b", 10), ("c", 30)]));
+}

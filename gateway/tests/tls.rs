@@ -132,7 +132,8 @@ fn authorities_that_are_not_there_are_named_at_the_start() {
         let file = files.write("weir.yaml", &config("https://localhost:1", &ca)).display().to_string();
         let outcome = weir(&["run", "--config", &file, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{path}: {}", outcome.stderr);
-        assert!(outcome.stderr.starts_with(&format!("pools.p.ca: {path}: ")), "{}", outcome.stderr);
+        assert!(outcome.stderr.starts_with(&format!("{file}:1:")), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(&format!("pools.p.ca: {path}: ")), "{}", outcome.stderr);
         assert!(outcome.stderr.contains(problem), "{path}: {}", outcome.stderr);
         assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
     }

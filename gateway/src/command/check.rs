@@ -1,24 +1,37 @@
 //! `weir check`: every problem of configuration files at once.
 
 use std::io::Write;
+use std::path::Path;
 
 use super::{Stop, load};
 use crate::cli::Check;
 
 pub(crate) fn check(arguments: &Check) -> Result<(), Stop> {
-    let mut faults = Vec::new();
+    let mut faulty = 0;
     for path in &arguments.files {
-        match load::of_file(path) {
-            Ok(loaded) => {
-                let mut out = std::io::stdout().lock();
-                for warning in &loaded.warnings {
-                    writeln!(out, "{}:{warning} (warning)", path.display()).unwrap_or_default();
-                }
-                let (pools, routes) = (loaded.config.pools.len(), loaded.config.routes.len());
-                writeln!(out, "{}: ok, pools: {pools}, routes: {routes}", path.display()).unwrap_or_default();
-            }
-            Err(fault) => faults.push(fault.to_string()),
-        }
+        let (text, sound) = verdict(path);
+        faulty += usize::from(!sound);
+        writeln!(std::io::stdout(), "{text}").map_err(|error| Stop::Failed(error.to_string()))?;
     }
-    if faults.is_empty() { Ok(()) } else { Err(Stop::Usage(faults.join("\n"))) }
+    match faulty {
+        0 => Ok(()),
+        1 => Err(Stop::Usage("1 file cannot be used".into())),
+        _ => Err(Stop::Usage(format!("{faulty} files cannot be used"))),
+    }
+}
+
+/// What there is to say of a file, and whether it can be used.
+fn verdict(path: &Path) -> (String, bool) {
+    match load::of_file(path) {
+        Ok(loaded) => {
+            let mut text = String::new();
+            for warning in &loaded.warnings {
+                text += &format!("{}:{warning} (warning)\n", path.display());
+            }
+            let (pools, routes) = (loaded.config.pools.len(), loaded.config.routes.len());
+            text += &format!("{}: ok, pools: {pools}, routes: {routes}", path.display());
+            (text, true)
+        }
+        Err(fault) => (fault.to_string(), false),
+    }
 }

@@ -67,11 +67,11 @@ Try, in another terminal:
     -d '{{"model":"letter-writer","stream":true,"max_tokens":40,"messages":[{{"role":"user","content":"Hello"}}]}}'
 
   # the canary: this header goes to full/gpt-4o
-  curl -si {data}/v1/chat/completions -H 'x-api-version: v2' \
+  curl -si {data}/v1/chat/completions -H 'content-type: application/json' -H 'x-api-version: v2' \
     -d '{{"model":"letter-writer","max_tokens":5,"messages":[{{"role":"user","content":"Hello"}}]}}' | grep x-weir-target
 
   # a stream that its model server breaks off: an error event, and no [DONE]
-  curl -sN {data}/v1/chat/completions -H 'x-sim-fault: cut=5' \
+  curl -sN {data}/v1/chat/completions -H 'content-type: application/json' -H 'x-sim-fault: cut=5' \
     -d '{{"model":"letter-writer","stream":true,"messages":[{{"role":"user","content":"Hello"}}]}}' | tail -3
 
   # what operators see

@@ -2,59 +2,86 @@
 
 use std::path::Path;
 
-use router_core::config::{Admin, Config, Listen, Loaded, UpstreamArgument, from_upstreams, load};
+use router_core::config::{
+    Admin, Config, Listen, Loaded, Problem, UpstreamArgument, from_upstreams, load_with_files,
+};
 
 use super::Stop;
 use crate::cli::{DoorArguments, Run};
+use crate::snapshot;
 
-/// The configuration that `weir run` was asked for.
-pub(super) fn of_run(arguments: &Run) -> Result<Config, Stop> {
-    let mut config = match (&arguments.config, arguments.upstreams.is_empty()) {
+/// The configuration that `weir run` was asked for, and what of it is passed over.
+pub(super) fn of_run(arguments: &Run) -> Result<(Config, Vec<&'static str>), Stop> {
+    // An environment variable that is set to nothing is as good as not set: compose files leave them so.
+    let file = arguments.config.as_deref().filter(|path| !path.is_empty()).map(Path::new);
+    let upstreams: Vec<&str> =
+        arguments.upstreams.iter().map(String::as_str).filter(|argument| !argument.is_empty()).collect();
+    let key_env = arguments.upstream_key_env.as_deref().filter(|name| !name.is_empty());
+    let mut config = match (file, upstreams.is_empty()) {
         (Some(_), false) => {
-            return Err(Stop::Usage("weir run takes --config or --upstream, not both".into()));
+            let both = "weir run takes a file (--config, WEIR_CONFIG) or upstreams (--upstream, WEIR_UPSTREAM), not both";
+            return Err(Stop::Usage(both.into()));
         }
         (None, true) => {
             return Err(Stop::Usage("weir run needs --config FILE or at least one --upstream URL".into()));
         }
-        (Some(_), true) if arguments.upstream_key_env.is_some() => {
+        (Some(_), true) if key_env.is_some() => {
             return Err(Stop::Usage(
                 "--upstream-key-env goes with --upstream; in a file it is pools.NAME.key".into(),
             ));
         }
-        (Some(path), true) => of_file(path)?.config,
-        (None, false) => of_upstreams(arguments)?,
+        (Some(path), true) => {
+            let loaded = of_file(path)?;
+            if !loaded.warnings.is_empty() {
+                return Err(Stop::Usage(report(path, &loaded.warnings)));
+            }
+            loaded.config
+        }
+        (None, false) => of_upstreams(&upstreams, key_env)?,
     };
-    place_doors(&mut config, &arguments.doors)?;
-    Ok(config)
+    let passed_over = place_doors(&mut config, &arguments.doors)?;
+    Ok((config, passed_over))
 }
 
 /// The configuration in a file.
 pub(super) fn of_file(path: &Path) -> Result<Loaded, Stop> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Stop::Usage(format!("{}: cannot be read: {error}", path.display())))?;
-    load(&text, &|name| std::env::var(name).ok()).map_err(|problems| {
-        let lines: Vec<String> =
-            problems.iter().map(|problem| format!("{}:{problem}", path.display())).collect();
-        Stop::Usage(lines.join("\n"))
-    })
+    load_with_files(&text, &|name| std::env::var(name).ok(), &snapshot::try_file)
+        .map_err(|problems| Stop::Usage(report(path, &problems)))
 }
 
-fn of_upstreams(arguments: &Run) -> Result<Config, Stop> {
+/// One line for each problem, with the file's name.
+fn report(path: &Path, problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(|problem| format!("{}:{problem}", path.display())).collect();
+    lines.join("\n")
+}
+
+fn of_upstreams(arguments: &[&str], key_env: Option<&str>) -> Result<Config, Stop> {
     let upstreams: Result<Vec<_>, String> =
-        arguments.upstreams.iter().map(|argument| UpstreamArgument::parse(argument)).collect();
+        arguments.iter().map(|argument| UpstreamArgument::parse(argument)).collect();
     upstreams
-        .and_then(|upstreams| from_upstreams(&upstreams, arguments.upstream_key_env.as_deref()))
+        .and_then(|upstreams| from_upstreams(&upstreams, key_env))
         .map_err(|problem| Stop::Usage(format!("--upstream: {problem}")))
 }
 
-/// Puts the addresses from the command line in place of the configured ones.
-pub(super) fn place_doors(config: &mut Config, doors: &DoorArguments) -> Result<(), Stop> {
-    if let Some(listen) = &doors.listen {
-        config.listen =
-            vec![Listen::parse(listen).map_err(|problem| Stop::Usage(format!("--listen: {problem}")))?];
+/// Puts the addresses from the command line in place of the configured ones. Says which settings of a file
+/// that were not the defaults are passed over by that.
+pub(super) fn place_doors(config: &mut Config, doors: &DoorArguments) -> Result<Vec<&'static str>, Stop> {
+    let mut passed_over = Vec::new();
+    if let Some(listen) = doors.listen.as_deref().filter(|address| !address.is_empty()) {
+        let wanted = Listen::parse(listen).map_err(|problem| Stop::Usage(format!("--listen: {problem}")))?;
+        let before = std::mem::replace(&mut config.listen, vec![wanted]);
+        if before != config.listen && before != [Listen::default()] {
+            passed_over.push("listen: the file's addresses give way to --listen or WEIR_LISTEN");
+        }
     }
-    if let Some(admin) = &doors.admin {
-        config.admin = Admin::parse(admin).map_err(|problem| Stop::Usage(format!("--admin: {problem}")))?;
+    if let Some(admin) = doors.admin.as_deref().filter(|address| !address.is_empty()) {
+        let wanted = Admin::parse(admin).map_err(|problem| Stop::Usage(format!("--admin: {problem}")))?;
+        let before = std::mem::replace(&mut config.admin, wanted);
+        if before != config.admin && before != Admin::default() {
+            passed_over.push("admin.address: the file's address gives way to --admin or WEIR_ADMIN");
+        }
     }
-    Ok(())
+    Ok(passed_over)
 }

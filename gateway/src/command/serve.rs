@@ -42,9 +42,6 @@ pub(super) fn live(life: impl Future<Output = Result<(), Stop>>) -> Result<(), S
 
 /// Builds the tables and opens the doors.
 pub(super) async fn start(config: Config) -> Result<Running, Stop> {
-    // Two TLS libraries could serve; the first to use one without this would end the process.
-    // It fails only if one is installed already.
-    rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap_or_default();
     let failed = |error: &dyn std::fmt::Display| Stop::Failed(error.to_string());
     let metrics = Metrics::new().map_err(|error| failed(&error))?;
     let log = LogSink::start(style(config.log.format), metrics.log_dropped.clone())
@@ -87,6 +84,13 @@ impl Running {
         std::io::stderr().lock().write_all(line.as_bytes()).unwrap_or_default();
     }
 
+    /// Logs what an operator should know from the start.
+    pub(super) fn warn(&self, messages: &[&str]) {
+        for message in messages {
+            self.gateway.telemetry.event(Level::Warn, *message);
+        }
+    }
+
     /// Runs until a signal, then drains: SIGTERM with a grace for load balancers, SIGINT at once. A second
     /// signal ends it there and then.
     pub(super) async fn until_stopped(mut self) -> Result<(), Stop> {
@@ -105,7 +109,7 @@ impl Running {
             self.gateway.telemetry.stop();
             self.doors.end().await;
         }
-        let last = if drained { "drained" } else { "stopped with calls in flight" };
+        let last = if drained { "drained" } else { "stopped before the end of the drain" };
         self.gateway.telemetry.event(Level::Info, last);
         self.gateway.telemetry.log.flush();
         Ok(())

@@ -35,6 +35,7 @@ impl Failure {
             let mut facts = account.facts();
             facts.ending = Some(Ending::Refused);
             facts.reason = Some(self.reason.code());
+            facts.source = Some(self.reason.source());
             facts.cause = self.cause;
         }
         let mut response = Response::new(AnswerBody::full(refusal.body.into()));

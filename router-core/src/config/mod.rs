@@ -22,9 +22,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use check::load;
+pub use check::{load, load_with_files};
 pub use defaults::{ADMIN_DEFAULT, BODY_BYTES_DEFAULT, CONNECT_DEFAULT, DRAIN_DEFAULT, LISTEN_DEFAULT};
-pub use problem::{Loaded, Problem};
+pub use problem::{FileUse, Loaded, Problem};
 pub use render::to_json;
 pub use upstreams::{UpstreamArgument, from_upstreams};
 

@@ -13,6 +13,15 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
 }
 
+/// What a file that a configuration names is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileUse {
+    /// It holds a secret.
+    Secret,
+    /// It holds certificates in PEM.
+    Certificates,
+}
+
 /// One mistake of a file. Its text never holds what stands under a pool's `key`, nor a URL: either may carry
 /// a secret, and problems end up in terminals, logs and tickets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -193,8 +193,18 @@ const SIZES: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
 ];
 /// Request headers whose value is a secret: never logged, never compared with a value in a file.
-const CREDENTIAL_HEADERS: [&str; 6] =
-    ["authorization", "proxy-authorization", "x-api-key", "api-key", "cookie", "set-cookie"];
+const CREDENTIAL_HEADERS: [&str; 10] = [
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "api-key",
+    "cookie",
+    "set-cookie",
+    "x-auth-token",
+    "x-goog-api-key",
+    "x-amz-security-token",
+    "ocp-apim-subscription-key",
+];
 const ADDRESS: &str = "as in 127.0.0.1:8080, 0.0.0.0:8080, [::1]:8080 or localhost:8080";
 /// As many digits as a billionth has.
 const FRACTION_DIGITS_MAX: usize = 9;

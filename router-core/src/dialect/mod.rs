@@ -5,7 +5,7 @@ mod anthropic;
 mod openai;
 mod refusal;
 
-pub use refusal::{Reason, Refusal};
+pub use refusal::{Reason, Refusal, Source};
 
 /// An API's wire shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +48,15 @@ pub struct Intent {
 impl Dialect {
     /// Both, in the order of their declaration.
     pub const ALL: [Self; 2] = [Self::OpenAi, Self::Anthropic];
+
+    /// Its place in [`Dialect::ALL`], for tables by dialect.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::OpenAi => 0,
+            Self::Anthropic => 1,
+        }
+    }
 
     /// The name in metrics, logs and the configuration.
     #[must_use]

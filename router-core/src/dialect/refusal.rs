@@ -80,6 +80,18 @@ pub enum Source {
     Internal,
 }
 
+impl Source {
+    /// The name in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Downstream => "downstream",
+            Self::Upstream => "upstream",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// An answer that refuses, in one dialect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -198,9 +210,9 @@ impl Reason {
 fn unknown_model(model: &str, known: &[String]) -> String {
     let shown: String = model.chars().take(ECHO_CHARS_MAX).collect();
     if known.is_empty() {
-        return format!("The model `{shown}` does not exist, and no model is served through this API.");
+        return format!("The model `{shown}` is not served through this API, nor is any other.");
     }
-    format!("The model `{shown}` does not exist. Known models: {}.", known.join(", "))
+    format!("The model `{shown}` is not served through this API. Known models: {}.", known.join(", "))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::fmt;
 use memchr::memchr2;
 
 /// The longest block that is passed on whole: 64 KiB, hundreds of times a usual event.
-pub(super) const BLOCK_MAX: usize = 64 * 1024;
+pub(super) const BLOCK_MAX: usize = 16 * 1024;
 
 /// A buffer up to this size stays with the stream for its next cut block; a larger one is given back, since
 /// one long event among tens of thousands of open streams must not hold its memory for minutes.

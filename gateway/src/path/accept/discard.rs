@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::EXPECT;
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -15,10 +16,16 @@ const TIME_MAX: Duration = Duration::from_secs(5);
 /// Reads an unwanted body to its end, within bounds, while the refusal is on its way: a caller that is still
 /// sending would otherwise meet a reset connection and never read why it was refused. Past the bounds the
 /// connection is closed.
-pub(crate) fn discard(mut body: Incoming, headers: &HeaderMap) {
-    use http_body::Body as _;
+pub(crate) fn discard(body: Incoming, headers: &HeaderMap) {
     // A caller that waits for "100 Continue" has sent nothing, and must not be asked to.
-    if body.is_end_stream() || headers.contains_key(EXPECT) {
+    if !headers.contains_key(EXPECT) {
+        discard_rest(body);
+    }
+}
+
+/// The same for a body of which some has come.
+pub(crate) fn discard_rest(mut body: Incoming) {
+    if body.is_end_stream() {
         return;
     }
     tokio::spawn(async move {

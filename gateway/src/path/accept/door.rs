@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::time::interval;
+use tokio::time::interval_at;
 
 use super::Arrival;
 use super::patience::{Heard, Patience, TICK};
@@ -139,14 +139,19 @@ where
     let io = TokioIo::new(Heard { io: stream, patience: patience.clone() });
     let connection = http1::Builder::new().max_buf_size(BUFFER_BYTES).serve_connection(io, service);
     let mut connection = pin!(connection);
-    let mut tick = interval(TICK);
+    let mut tick = interval_at(tokio::time::Instant::now() + TICK, TICK);
     loop {
         // In this order, since nearly always it is the connection that has something to do.
         tokio::select! {
             biased;
             // How a connection ended concerns its calls, and their accounts have noted it.
             ended = connection.as_mut() => return ended.unwrap_or_default(),
-            _ = tick.tick() => if patience.is_over(Instant::now()) { return },
+            _ = tick.tick() => {
+                if patience.is_over(Instant::now()) {
+                    return;
+                }
+                patience.look_for_caller();
+            }
             changed = stage.changed() => {
                 connection.as_mut().graceful_shutdown();
                 if changed.is_err() || *stage.borrow() == Stage::Ending {

@@ -59,13 +59,21 @@ pub(super) fn finish(response: &mut Response<AnswerBody>, account: &Account, id:
     timing.push_str(", queue;dur=0, upstream;dur=");
     push_ms(&mut timing, upstream);
     if let Ok(timing) = HeaderValue::try_from(timing) {
-        headers.insert(SERVER_TIMING, timing);
+        // Weir's own comes first; an upstream's goes on behind it.
+        if let Some(theirs) = headers.insert(SERVER_TIMING, timing) {
+            headers.append(SERVER_TIMING, theirs);
+        }
     }
 }
 
 /// The same for an answer that has no account.
 pub(super) fn finish_probe(response: &mut Response<AnswerBody>, id: HeaderValue) {
+    let ready = response.status() == StatusCode::OK;
     let headers = response.headers_mut();
+    if !ready {
+        hint(headers);
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     headers.insert(REQUEST_ID, id);
     headers.insert(ATTEMPTS, HeaderValue::from_static("0"));
     headers.insert(SERVER_TIMING, HeaderValue::from_static("weir;dur=0, queue;dur=0, upstream;dur=0"));
@@ -84,10 +92,13 @@ fn asks_to_wait(status: StatusCode) -> bool {
 }
 
 /// Whole seconds for clients that read only those, milliseconds with ±20 % for those that can, so that they
-/// do not all come back at once.
+/// do not all come back at once. An upstream's own milliseconds stand.
 fn hint(headers: &mut HeaderMap) {
-    let jitter = rand::random::<u64>() % (RETRY_AFTER_MS_DEFAULT * 2 / 5 + 1);
-    let wait_ms = RETRY_AFTER_MS_DEFAULT * 4 / 5 + jitter;
+    let theirs = headers.get(RETRY_AFTER_MS).and_then(|ms| ms.to_str().ok()?.parse::<u64>().ok());
+    let wait_ms = theirs.unwrap_or_else(|| {
+        let jitter = rand::random::<u64>() % (RETRY_AFTER_MS_DEFAULT * 2 / 5 + 1);
+        RETRY_AFTER_MS_DEFAULT * 4 / 5 + jitter
+    });
     headers.insert(RETRY_AFTER, HeaderValue::from(wait_ms.div_ceil(1000).clamp(1, 30)));
     headers.insert(RETRY_AFTER_MS, HeaderValue::from(wait_ms));
 }
@@ -119,5 +130,15 @@ mod tests {
             seen.insert(ms);
         }
         assert!(seen.len() > 20);
+    }
+
+    #[test]
+    fn an_upstreams_own_milliseconds_stand() {
+        let mut headers = HeaderMap::from_iter([(RETRY_AFTER_MS, HeaderValue::from_static("20000"))]);
+        hint(&mut headers);
+        assert_eq!(
+            (&headers[RETRY_AFTER_MS], &headers[RETRY_AFTER]),
+            (&"20000".parse().unwrap(), &"20".parse().unwrap())
+        );
     }
 }

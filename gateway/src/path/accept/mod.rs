@@ -22,7 +22,7 @@ use hyper::body::Incoming;
 use router_core::dialect::{Dialect, Reason};
 use tower::Service;
 
-pub(crate) use discard::discard;
+pub(crate) use discard::{discard, discard_rest};
 pub(crate) use door::{Doors, listen};
 pub(crate) use patience::Busy;
 
@@ -119,7 +119,7 @@ where
 
 /// The answer to an orchestrator's question.
 fn probe(gateway: &Gateway, request: &Request<Incoming>) -> Option<Response<AnswerBody>> {
-    if request.method() != Method::GET {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
         return None;
     }
     let ready = match request.uri().path() {

@@ -2,16 +2,18 @@
 //!
 //! hyper's own timeout for heads sets a timer for every request, which wakes the runtime each time (a fifth
 //! of the cost of a small request), and counts the quiet time of a kept connection as a slow head. Here a
-//! connection notes what it waits for, and one slow tick looks at the note.
+//! connection notes what it waits for, and one slow tick looks at the note. The tick also finds the callers
+//! whose leaving hyper does not see, because they had sent more than their request before.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
 
 /// How long the head of a request may take: a caller that is slower is an attack or lost.
 const HEAD: Duration = Duration::from_secs(10);
@@ -27,6 +29,8 @@ pub(super) struct Patience {
     opened: Instant,
     /// Milliseconds from `opened` to the last change, times 4, plus the [`Wait`].
     note: AtomicU64,
+    /// Whether the socket is to be asked if the caller is still there.
+    look: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +45,7 @@ enum Wait {
 
 impl Patience {
     pub(super) fn new(now: Instant) -> Arc<Self> {
-        let patience = Self { opened: now, note: AtomicU64::new(0) };
+        let patience = Self { opened: now, note: AtomicU64::new(0), look: AtomicBool::new(false) };
         // A new connection comes with a request: its caller gets no longer than for a head.
         patience.note(Wait::Head, now);
         Arc::new(patience)
@@ -63,6 +67,11 @@ impl Patience {
             1 => waited >= HEAD,
             _ => false,
         }
+    }
+
+    /// Has the socket asked, at its next turn, if the caller is still there.
+    pub(super) fn look_for_caller(&self) {
+        self.look.store(true, Ordering::Relaxed);
     }
 
     fn note(&self, wait: Wait, now: Instant) {
@@ -91,12 +100,20 @@ impl Drop for Busy {
 
 /// A socket that notes when bytes come.
 #[derive(Debug)]
-pub(super) struct Heard<T> {
-    pub(super) io: T,
+pub(super) struct Heard {
+    pub(super) io: TcpStream,
     pub(super) patience: Arc<Patience>,
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
+impl Heard {
+    /// Whether the caller has closed its side, whatever it sent before.
+    fn is_left(&self, context: &mut Context<'_>) -> bool {
+        let ready = pin!(self.io.ready(Interest::READABLE));
+        matches!(ready.poll(context), Poll::Ready(Ok(ready)) if ready.is_read_closed())
+    }
+}
+
+impl AsyncRead for Heard {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -111,7 +128,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<T> {
+impl AsyncWrite for Heard {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -121,6 +138,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes at every turn of a connection, also while it waits for an answer.
+        if self.patience.look.load(Ordering::Relaxed) {
+            self.patience.look.store(false, Ordering::Relaxed);
+            if self.is_left(context) {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+        }
         Pin::new(&mut self.io).poll_flush(context)
     }
 

@@ -8,14 +8,15 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use router_core::dialect::Reason;
 
-use crate::path::accept::discard;
+use crate::path::accept::{discard, discard_rest};
 
 /// Memory that an announced length is taken on trust for; beyond it grows with what really comes.
 const TRUSTED_BYTES: u64 = 1024 * 1024;
 
 /// The body, if it is not encoded, not larger than `limit_bytes` and whole.
 pub(super) async fn read(mut body: Incoming, headers: &HeaderMap, limit_bytes: u64) -> Result<Bytes, Reason> {
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+    let encoded = |encoding: &http::HeaderValue| !encoding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get(CONTENT_ENCODING).is_some_and(encoded) {
         discard(body, headers);
         return Err(Reason::EncodedBody);
     }
@@ -30,7 +31,7 @@ pub(super) async fn read(mut body: Incoming, headers: &HeaderMap, limit_bytes: u
         let Ok(data) = frame.map_err(|_| Reason::BodyIncomplete)?.into_data() else { continue };
         let length = first.len() + whole.len() + data.len();
         if length as u64 > limit_bytes {
-            discard(body, headers);
+            discard_rest(body);
             return Err(Reason::BodyTooLarge { limit_bytes });
         }
         if first.is_empty() && whole.is_empty() {

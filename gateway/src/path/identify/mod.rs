@@ -81,7 +81,9 @@ where
 async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
     let Known { account, origin, intent, head, body } = request;
     let waited = Instant::now();
-    let body = match body::read(body, &head.headers, gateway.snapshot.config.limits.body_bytes).await {
+    let body = body::read(body, &head.headers, gateway.snapshot.config.limits.body_bytes).await;
+    account.facts().body_wait = waited.elapsed();
+    let body = match body {
         Ok(body) => body,
         Err(reason) => {
             if matches!(reason, Reason::BodyTooLarge { .. }) {
@@ -90,6 +92,7 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
             return Err(reason.into());
         }
     };
+    account.facts().bytes_in = body.len() as u64;
     let scan = scan(&body)?;
     let route = gateway.snapshot.route(&scan.model).filter(|route| route.speaks(intent.dialect));
     let Some(route) = route.cloned() else {
@@ -98,8 +101,6 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
     };
     {
         let mut facts = account.facts();
-        facts.body_wait = waited.elapsed();
-        facts.bytes_in = body.len() as u64;
         facts.stream = scan.stream;
         facts.route = Some(route.clone());
     }

@@ -1,5 +1,6 @@
 //! `GET /v1/models`: the routes' names, and behind a route `*` what its upstreams list, kept for a while.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,13 +26,15 @@ use crate::snapshot::Pool;
 const KEPT: Duration = Duration::from_secs(10);
 /// How long an upstream may take to list its models.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same where Weir has names of its own to list.
+const PATIENCE_WITH_NAMES: Duration = Duration::from_secs(2);
 /// Largest list that is taken from an upstream: the longest public ones have some hundred KB.
 const LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The last lists that came from upstreams, by dialect.
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
-    kept: [Mutex<Option<Kept>>; 2],
+    kept: [Mutex<Option<Kept>>; Dialect::ALL.len()],
 }
 
 #[derive(Debug)]
@@ -63,22 +66,26 @@ pub(super) async fn list(gateway: &Gateway, request: &Known) -> Reply {
     let kept = gateway.catalogue.kept(dialect, &credential);
     let models = match kept {
         Some(models) => models,
-        None => match ask(gateway, request).await {
-            Ok(Listed::Models(models)) => {
-                gateway.catalogue.keep(dialect, credential, models.clone());
-                models
-            }
-            // With models of our own to list, an upstream that lists none is no reason to list nothing.
-            Ok(Listed::Other(_)) | Err(_) if !names.is_empty() => Vec::new(),
-            Ok(Listed::Other(answer)) => return Ok(answer),
-            Err(failure) => return Err(failure),
-        },
+        None => {
+            let asked = Instant::now();
+            let answer = ask(gateway, request, &names).await;
+            request.account.facts().upstream = Some(asked.elapsed());
+            let models = match answer {
+                Ok(Listed::Models(models)) => models,
+                // With models of our own to list, an upstream that lists none is no reason to list nothing.
+                Ok(Listed::Other(_)) | Err(_) if !names.is_empty() => Vec::new(),
+                Ok(Listed::Other(answer)) => return Ok(answer),
+                Err(failure) => return Err(failure),
+            };
+            gateway.catalogue.keep(dialect, credential, models.clone());
+            models
+        }
     };
     Ok(json(dialect.model_list(&names, models)))
 }
 
-/// Asks every pool of the route `*` that speaks the caller's API.
-async fn ask(gateway: &Gateway, request: &Known) -> Result<Listed, Failure> {
+/// Asks every pool of the route `*` that speaks the caller's API for models that Weir has no name for.
+async fn ask(gateway: &Gateway, request: &Known, names: &[String]) -> Result<Listed, Failure> {
     let dialect = request.intent.dialect;
     let mut pools: Vec<&Arc<Pool>> = Vec::new();
     for target in gateway.snapshot.wildcard().iter().flat_map(|route| &route.targets) {
@@ -90,15 +97,16 @@ async fn ask(gateway: &Gateway, request: &Known) -> Result<Listed, Failure> {
     if pools.is_empty() {
         return Ok(Listed::Models(Vec::new()));
     }
+    let patience = if names.is_empty() { PATIENCE } else { PATIENCE_WITH_NAMES };
+    let mut seen: HashSet<String> = names.iter().cloned().collect();
     let mut models: Vec<Value> = Vec::new();
     let (mut listed, mut other) = (false, None);
-    for answer in join_all(pools.into_iter().map(|pool| ask_pool(request, pool))).await {
+    for answer in join_all(pools.into_iter().map(|pool| ask_pool(request, pool, patience))).await {
         match answer {
             Ok(Listed::Models(more)) => {
                 listed = true;
-                let new = |model: &Value| !models.iter().any(|known| known["id"] == model["id"]);
-                let new: Vec<Value> = more.into_iter().filter(new).collect();
-                models.extend(new);
+                let new = |model: &Value| model["id"].as_str().is_some_and(|id| seen.insert(id.to_owned()));
+                models.extend(more.into_iter().filter(new));
             }
             answer => {
                 other.get_or_insert(answer);
@@ -111,10 +119,10 @@ async fn ask(gateway: &Gateway, request: &Known) -> Result<Listed, Failure> {
     }
 }
 
-async fn ask_pool(request: &Known, pool: &Pool) -> Result<Listed, Failure> {
+async fn ask_pool(request: &Known, pool: &Pool, patience: Duration) -> Result<Listed, Failure> {
     let endpoint = select::pick(pool).ok_or(Reason::NoEndpoint)?;
-    let headers =
-        send::headers_for(&request.head.headers, &request.origin, pool, endpoint, request.intent.dialect);
+    let headers = request.head.headers.clone();
+    let headers = send::to_upstream(headers, &request.origin, pool, endpoint, request.intent.dialect);
     let asked = send::request(
         Method::GET,
         endpoint,
@@ -131,7 +139,7 @@ async fn ask_pool(request: &Known, pool: &Pool) -> Result<Listed, Failure> {
         lease.give_back();
         Ok::<_, Failure>((head, body))
     };
-    let (head, body) = tokio::time::timeout(PATIENCE, exchange)
+    let (head, body) = tokio::time::timeout(patience, exchange)
         .await
         .map_err(|_| Failure::new(Reason::BadResponse, "no list of models in time"))??;
     match serde_json::from_slice::<List>(&body) {
@@ -142,7 +150,7 @@ async fn ask_pool(request: &Known, pool: &Pool) -> Result<Listed, Failure> {
 
 impl Catalogue {
     fn slot(&self, dialect: Dialect) -> &Mutex<Option<Kept>> {
-        &self.kept[usize::from(dialect == Dialect::Anthropic)]
+        &self.kept[dialect.index()]
     }
 
     fn kept(&self, dialect: Dialect, credential: &Credential) -> Option<Vec<Value>> {

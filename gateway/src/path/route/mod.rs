@@ -16,6 +16,7 @@ pub(crate) fn choose(call: &Call) -> Result<usize, Failure> {
     if let Some(target) = canary(&route.canary, header).filter(|&target| can_serve(target)) {
         return Ok(target);
     }
-    let mut rotation = route.rotation.lock().unwrap_or_else(PoisonError::into_inner);
+    let rotation = &route.rotation[call.intent.dialect.index()];
+    let mut rotation = rotation.lock().unwrap_or_else(PoisonError::into_inner);
     rotation.pick(can_serve).ok_or_else(|| Reason::NoEndpoint.into())
 }

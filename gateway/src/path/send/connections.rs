@@ -1,8 +1,7 @@
 //! The connections to one endpoint: kept alive, handed out newest first, given back when a body has ended.
 //!
-//! Our own in place of hyper-util's pool, because an attempt must know its connection: when it was made, that
-//! nothing was sent on it yet (then another one may be tried without asking), and that it dies with the
-//! attempt.
+//! Our own in place of hyper-util's pool, because an attempt must know its connection: that nothing was sent
+//! on it yet (then another one may be tried without asking), and that it dies with the attempt.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,15 +17,19 @@ use router_core::dialect::Reason;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
 use super::RopeBody;
 use crate::path::Failure;
 use crate::snapshot::Endpoint;
 
-/// How long a connection is kept without use: less than the 60 s and more after which servers close theirs,
-/// so that a request seldom meets a connection that is just going away.
+/// How long a connection is kept without use. Many servers close theirs earlier, and are then heard; those that
+/// do not mostly would at 60 s, when a request could meet a connection that is just going away.
 const IDLE: Duration = Duration::from_secs(50);
+/// How long a connection may take to get ready for another attempt after an answer has ended: it does at once,
+/// unless the upstream answered without reading the request and will never read it.
+const SETTLE: Duration = Duration::from_secs(1);
 /// Unused connections that are kept for one endpoint.
 const IDLE_MAX: usize = 1024;
 /// What may be read ahead of a slow caller on one connection, and the largest answer head.
@@ -42,21 +45,28 @@ pub(crate) struct Connections {
     idle: Mutex<VecDeque<Idle>>,
 }
 
-struct Idle {
+/// A connection and the task that drives it. They end together: a task that is left alone with a request that
+/// its upstream does not read would keep that request for good.
+struct Wire {
     sender: SendRequest<RopeBody>,
+    driver: AbortHandle,
+}
+
+struct Idle {
+    wire: Wire,
     since: Instant,
 }
 
-impl Idle {
-    fn is_gone(&self) -> bool {
-        self.sender.is_closed() || self.since.elapsed() >= IDLE
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.driver.abort();
     }
 }
 
 /// A connection in use. It goes back only when told that the answer has ended; else it is closed, which is
 /// what tells the upstream to stop.
 pub(crate) struct Lease {
-    sender: SendRequest<RopeBody>,
+    wire: Wire,
     endpoint: Arc<Endpoint>,
 }
 
@@ -84,12 +94,12 @@ impl Connections {
         loop {
             let kept = pool.take();
             let fresh = kept.is_none();
-            let mut sender = match kept {
-                Some(sender) => sender,
+            let mut wire = match kept {
+                Some(wire) => wire,
                 None => pool.open().await?,
             };
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, Lease { sender, endpoint: endpoint.clone() })),
+            match wire.sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, Lease { wire, endpoint: endpoint.clone() })),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if !fresh => request = unsent,
                     _ => return Err(Failure::caused(Reason::BadResponse, error.error())),
@@ -98,35 +108,30 @@ impl Connections {
         }
     }
 
-    /// The connection used last that stands and is ready. One whose last answer has only just ended may need
-    /// another moment: it is left for the next attempt.
-    fn take(&self) -> Option<SendRequest<RopeBody>> {
+    /// The connection used last, if it still stands.
+    fn take(&self) -> Option<Wire> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        for at in (0..idle.len()).rev() {
-            let (ready, gone) = (idle[at].sender.is_ready(), idle[at].is_gone());
-            if gone || ready {
-                let entry = idle.remove(at);
-                if !gone {
-                    return entry.map(|entry| entry.sender);
-                }
+        while let Some(entry) = idle.pop_back() {
+            if entry.wire.sender.is_ready() && entry.since.elapsed() < IDLE {
+                return Some(entry.wire);
             }
         }
         None
     }
 
-    fn put(&self, sender: SendRequest<RopeBody>) {
+    fn put(&self, wire: Wire) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // The oldest are at the front: those that have been idle for too long go as others come back.
         while idle.front().is_some_and(|oldest| oldest.since.elapsed() >= IDLE) || idle.len() >= IDLE_MAX {
             idle.pop_front();
         }
-        idle.push_back(Idle { sender, since: Instant::now() });
+        idle.push_back(Idle { wire, since: Instant::now() });
     }
 
     /// Connects, within the connect timeout as a whole.
-    async fn open(&self) -> Result<SendRequest<RopeBody>, Failure> {
+    async fn open(&self) -> Result<Wire, Failure> {
         match tokio::time::timeout(self.connect, self.dial()).await {
-            Ok(Ok(sender)) => Ok(sender),
+            Ok(Ok(wire)) => Ok(wire),
             Ok(Err(error)) => Err(Failure::caused(Reason::ConnectFailed, &error)),
             Err(_) => Err(Failure::new(
                 Reason::ConnectTimeout,
@@ -135,7 +140,7 @@ impl Connections {
         }
     }
 
-    async fn dial(&self) -> io::Result<SendRequest<RopeBody>> {
+    async fn dial(&self) -> io::Result<Wire> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         // Without this a small write waits 40 ms for the other side's acknowledgement.
         stream.set_nodelay(true)?;
@@ -147,25 +152,36 @@ impl Connections {
 }
 
 /// Speaks HTTP/1.1 on a stream.
-async fn start<T>(stream: T) -> io::Result<SendRequest<RopeBody>>
+async fn start<T>(stream: T) -> io::Result<Wire>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut builder = Builder::new();
     builder.max_buf_size(BUFFER_BYTES);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     // Its errors reach the attempt that uses it; without one there is nobody to tell.
-    tokio::spawn(async move { connection.await.unwrap_or_default() });
-    sender.ready().await.map_err(io::Error::other)?;
-    Ok(sender)
+    let driver = tokio::spawn(async move { connection.await.unwrap_or_default() }).abort_handle();
+    let mut wire = Wire { sender, driver };
+    wire.sender.ready().await.map_err(io::Error::other)?;
+    Ok(wire)
 }
 
 impl Lease {
     /// The answer has come whole: the connection may serve another attempt.
     pub(crate) fn give_back(self) {
-        if !self.sender.is_closed() {
-            self.endpoint.connections.put(self.sender);
+        let Self { wire, endpoint } = self;
+        if wire.sender.is_ready() {
+            endpoint.connections.put(wire);
+        } else if !wire.sender.is_closed() {
+            tokio::spawn(settle(wire, endpoint));
         }
+    }
+}
+
+/// Gives a connection back once it is ready, if it gets so in time.
+async fn settle(mut wire: Wire, endpoint: Arc<Endpoint>) {
+    if let Ok(Ok(())) = tokio::time::timeout(SETTLE, wire.sender.ready()).await {
+        endpoint.connections.put(wire);
     }
 }
 

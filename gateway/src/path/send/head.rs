@@ -26,7 +26,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const CREDENTIALS: [HeaderName; 4] = [AUTHORIZATION, X_API_KEY, API_KEY, COOKIE];
 
 /// A caller's headers as the endpoint gets them.
-pub(super) fn to_upstream(
+pub(crate) fn to_upstream(
     mut headers: HeaderMap,
     origin: &Origin,
     pool: &Pool,
@@ -84,14 +84,16 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let names = values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+    // By bytes: a name that cannot be one must not shield those beside it.
+    let values =
+        headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let names = values.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
     // What frames the message is Weir's own to set: a nomination must not remove it.
     names.filter(|name| *name != CONTENT_LENGTH && *name != HOST).collect()
 }
 
 /// Removes what only Weir may say: callers ask with `x-weir-*`, and `x-forwarded-*` is made anew.
-fn strip_ours(headers: &mut HeaderMap) {
+pub(crate) fn strip_ours(headers: &mut HeaderMap) {
     let ours =
         |name: &HeaderName| name.as_str().starts_with("x-weir-") || name.as_str().starts_with("x-forwarded-");
     if headers.keys().any(ours) {

@@ -13,12 +13,12 @@ use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use router_core::dialect::{Dialect, Reason};
+use router_core::dialect::Reason;
 use router_core::identify::Rope;
 
 pub(crate) use body::RopeBody;
 pub(crate) use connections::{Connections, Lease};
-pub(crate) use head::{CREDENTIALS, strip_hop_by_hop};
+pub(crate) use head::{CREDENTIALS, strip_hop_by_hop, strip_ours, to_upstream};
 
 use super::Failure;
 use super::identify::Call;
@@ -41,7 +41,7 @@ pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Re
         None => Rope::whole(call.body.clone()),
     };
     let headers = std::mem::take(&mut call.head.headers);
-    let headers = head::to_upstream(headers, &call.origin, pool, permit.endpoint(), call.intent.dialect);
+    let headers = to_upstream(headers, &call.origin, pool, permit.endpoint(), call.intent.dialect);
     let path = call.head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let request = request(Method::POST, permit.endpoint(), path, headers, body)?;
 
@@ -52,8 +52,9 @@ pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Re
         facts.dispatched = Some(dispatched);
         facts.endpoint = Some(permit.endpoint().label.clone());
     }
-    let (response, lease) = Connections::exchange(permit.endpoint(), request).await?;
+    let exchanged = Connections::exchange(permit.endpoint(), request).await;
     call.account.facts().upstream = Some(dispatched.elapsed());
+    let (response, lease) = exchanged?;
     check(&response, pool)?;
     Ok(Answer { response, lease, permit })
 }
@@ -80,17 +81,6 @@ pub(crate) fn request(
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = headers;
     Ok(request)
-}
-
-/// The headers of a request that Weir makes for a caller, with the caller's credentials where they go on.
-pub(crate) fn headers_for(
-    caller: &HeaderMap,
-    origin: &super::accept::Origin,
-    pool: &Pool,
-    endpoint: &Arc<Endpoint>,
-    dialect: Dialect,
-) -> HeaderMap {
-    head::to_upstream(caller.clone(), origin, pool, endpoint, dialect)
 }
 
 /// Refuses heads that are no answer to the caller's question.

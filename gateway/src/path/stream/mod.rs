@@ -5,7 +5,7 @@
 mod body;
 mod relay;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderName, Response, StatusCode, Version};
 use router_core::stream::{SseWatch, WholeWatch};
 
@@ -13,7 +13,7 @@ pub(crate) use body::AnswerBody;
 use relay::{Relay, State, Tokens, Watch};
 
 use super::identify::Call;
-use super::send::{Answer, strip_hop_by_hop};
+use super::send::{Answer, strip_hop_by_hop, strip_ours};
 
 const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
 
@@ -21,14 +21,20 @@ const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
 pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<AnswerBody> {
     let Answer { response, lease, permit } = answer;
     let (mut head, upstream) = response.into_parts();
+    let unframed =
+        !head.headers.contains_key(CONTENT_LENGTH) && !head.headers.contains_key(TRANSFER_ENCODING);
     strip_hop_by_hop(&mut head.headers);
+    // What only Weir may say of an answer, an upstream cannot.
+    strip_ours(&mut head.headers);
     let target = &call.route.targets[target];
     head.headers.insert(TARGET, target.header.clone());
     head.version = Version::HTTP_11;
 
     let dialect = call.intent.dialect;
     let is = |kind: &str| {
-        head.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(kind.as_bytes()))
+        let value = head.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+        let value = value.and_then(|value| value.get(..kind.len()));
+        value.is_some_and(|value| value.eq_ignore_ascii_case(kind.as_bytes()))
     };
     let watch = match head.status {
         StatusCode::OK if is("text/event-stream") => Watch::Events(Box::new(SseWatch::new(dialect))),
@@ -42,6 +48,8 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
         dialect,
         // Nothing can be added to an answer whose length is announced.
         extensible: !head.headers.contains_key(CONTENT_LENGTH),
+        unframed,
+        last_byte: 0,
         account: call.account.clone(),
         tokens: Tokens::new(target.metrics.inter_token.clone()),
         state: State::Flowing,

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use prometheus::Histogram;
 use prometheus::local::LocalHistogram;
-use router_core::dialect::Dialect;
+use router_core::dialect::{Dialect, Source};
 use router_core::stream::{SseWatch, StreamEnd, Summary, WholeWatch};
 
 use super::body::Abort;
@@ -23,6 +23,7 @@ use crate::path::telemetry::{Account, Ending};
 const CUT: Breach = Breach {
     ending: Ending::UpstreamCut,
     message: "The model server broke off its answer.",
+    source: Source::Upstream,
     kind: "upstream_error",
     code: "upstream_disconnected",
 };
@@ -30,6 +31,7 @@ const CUT: Breach = Breach {
 const STOPPED: Breach = Breach {
     ending: Ending::Stopped,
     message: "The gateway was stopped before the answer had ended.",
+    source: Source::Internal,
     kind: "server_error",
     code: "draining",
 };
@@ -45,6 +47,9 @@ pub(super) struct Relay {
     pub(super) dialect: Dialect,
     /// Whether an event may be added at the end.
     pub(super) extensible: bool,
+    /// Whether only the end of the connection tells where the answer ends, so that it may have been cut.
+    pub(super) unframed: bool,
+    pub(super) last_byte: u8,
     pub(super) account: Arc<Account>,
     pub(super) tokens: Tokens,
     pub(super) state: State,
@@ -54,6 +59,7 @@ pub(super) struct Relay {
 struct Breach {
     ending: Ending,
     message: &'static str,
+    source: Source,
     /// OpenAI's `type`.
     kind: &'static str,
     code: &'static str,
@@ -71,6 +77,8 @@ pub(super) enum State {
     Flowing,
     /// The answer breaks off; this, if anything, is still to be said.
     LastWords(Bytes),
+    /// The answer breaks off, and nothing can be said: the transport has to be aborted.
+    Broken(&'static str),
     Over,
 }
 
@@ -105,9 +113,6 @@ impl Relay {
     ) -> Poll<Option<Result<Frame<Bytes>, Abort>>> {
         if matches!(self.state, State::Flowing) && self.account.is_stopped() {
             self.cut(&STOPPED, "the time to drain was over".into());
-            if matches!(self.state, State::Over) {
-                return Poll::Ready(Some(Err(STOPPED.message.into())));
-            }
         }
         if matches!(self.state, State::Flowing) {
             match ready!(Pin::new(&mut self.upstream).poll_frame(context)) {
@@ -122,16 +127,12 @@ impl Relay {
                 }
                 // Trailers end a body. They go no further: nobody asked for them.
                 Some(Ok(_)) | None => self.end(),
-                Some(Err(error)) => {
-                    self.cut(&CUT, causes(&error));
-                    if matches!(self.state, State::Over) {
-                        return Poll::Ready(Some(Err(error.into())));
-                    }
-                }
+                Some(Err(error)) => self.cut(&CUT, causes(&error)),
             }
         }
         match std::mem::replace(&mut self.state, State::Over) {
             State::LastWords(words) if !words.is_empty() => Poll::Ready(Some(Ok(Frame::data(words)))),
+            State::Broken(message) => Poll::Ready(Some(Err(message.into()))),
             State::LastWords(_) | State::Flowing | State::Over => Poll::Ready(None),
         }
     }
@@ -148,7 +149,12 @@ impl Relay {
                     self.tokens.passed(seen.content_events, now);
                 }
             }
-            Watch::Whole(watch) => watch.feed(data),
+            Watch::Whole(watch) => {
+                watch.feed(data);
+                if let Some(last) = data.trim_ascii_end().last() {
+                    self.last_byte = *last;
+                }
+            }
             Watch::Nothing => {}
         }
     }
@@ -162,6 +168,9 @@ impl Relay {
                 StreamEnd::Failed => self.note_failed("the upstream sent an error event".into()),
                 StreamEnd::Finished | StreamEnd::Complete => {}
             }
+        }
+        if matches!(self.watch, Watch::Whole(_)) && self.unframed && self.last_byte != b'}' {
+            return self.cut(&CUT, "the connection closed within the answer".into());
         }
         self.account.facts().summary = self.summary();
         if let Some((lease, _permit)) = self.held.take() {
@@ -181,12 +190,12 @@ impl Relay {
             StreamEnd::Complete if self.extensible => {}
             StreamEnd::Failed => self.note_failed(cause),
             StreamEnd::Open | StreamEnd::Finished | StreamEnd::Complete => {
-                self.note(breach.ending, breach.code, cause);
+                self.note(breach.ending, breach.source, breach.code, cause);
             }
         }
         self.account.facts().summary = self.summary();
         self.held = None;
-        self.state = self.last_words(breach, outcome).map_or(State::Over, State::LastWords);
+        self.state = self.last_words(breach, outcome).map_or(State::Broken(breach.message), State::LastWords);
     }
 
     /// What a caller is still told of a stream that broke off: nothing more if the stream itself had said how it
@@ -206,12 +215,13 @@ impl Relay {
     }
 
     fn note_failed(&self, cause: String) {
-        self.note(Ending::UpstreamCut, FAILED_CODE, cause);
+        self.note(Ending::UpstreamCut, Source::Upstream, FAILED_CODE, cause);
     }
 
-    fn note(&self, ending: Ending, code: &'static str, cause: String) {
+    fn note(&self, ending: Ending, source: Source, code: &'static str, cause: String) {
         let mut facts = self.account.facts();
         facts.ending = Some(ending);
+        facts.source = Some(source);
         facts.reason = Some(code);
         facts.cause = Some(cause);
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
-use router_core::dialect::Intent;
+use router_core::dialect::{Intent, Source};
 use router_core::stream::Summary;
 
 use super::{Record, Shared};
@@ -51,6 +51,8 @@ pub(crate) struct Facts {
     pub(crate) ending: Option<Ending>,
     /// Our code for what went wrong.
     pub(crate) reason: Option<&'static str>,
+    /// Whose doing that was.
+    pub(crate) source: Option<Source>,
     /// What went wrong, for operators only.
     pub(crate) cause: Option<String>,
 }

@@ -2,20 +2,23 @@
 
 use std::fmt;
 use std::io::Write;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::IntCounter;
-use serde_json::json;
 
 use super::Record;
+use super::line::Line as Json;
 
 /// Lines that may wait to be written. A log that cannot keep up loses lines, counted, rather than time.
 const LINES_MAX: usize = 16 * 1024;
 /// How long lines may gather before they are written in one go: a wake-up for each would cost the request
 /// path more than the line itself.
 const GATHER: Duration = Duration::from_millis(50);
+
+/// How long a process that ends waits for its log.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// Where log lines are handed over.
 pub(crate) struct LogSink {
@@ -68,12 +71,20 @@ impl LogSink {
         self.hand_over(Line::Event(event, SystemTime::now()));
     }
 
-    /// Waits until everything handed over so far is written: the last thing a process does.
+    /// Waits until everything handed over so far is written: the last thing a process does. Where nobody reads
+    /// the log, a process ends without it.
     pub(crate) fn flush(&self) {
+        let end = Instant::now() + FLUSH;
         let (done, written) = sync_channel(1);
-        if self.lines.send(Line::Flush(done)).is_ok() {
-            written.recv_timeout(Duration::from_secs(2)).unwrap_or_default();
+        let mut line = Line::Flush(done);
+        while let Err(TrySendError::Full(back)) = self.lines.try_send(line) {
+            if Instant::now() >= end {
+                return;
+            }
+            line = back;
+            pause();
         }
+        written.recv_timeout(end.saturating_duration_since(Instant::now())).unwrap_or_default();
     }
 
     fn hand_over(&self, line: Line) {
@@ -111,7 +122,7 @@ fn write_lines(receiver: &Receiver<Line>, style: Style) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this thread is the log's own, no runtime's")]
+#[expect(clippy::disallowed_methods, reason = "on the log's own thread, or when the process ends")]
 fn pause() {
     thread::sleep(GATHER);
 }
@@ -142,7 +153,13 @@ fn render_event(event: &Event, now: SystemTime, style: Style) -> String {
     let ts = humantime::format_rfc3339_millis(now);
     match style {
         Style::Json => {
-            json!({ "ts": ts.to_string(), "level": event.level.name(), "message": event.message }).to_string()
+            let mut text = String::new();
+            let mut line = Json::begin(&mut text, now);
+            line.word("event", Some("process"));
+            line.word("level", Some(event.level.name()));
+            line.text("message", Some(&event.message));
+            line.end();
+            text
         }
         Style::Human => format!("{ts} {:<5} {}", event.level.name(), event.message),
     }

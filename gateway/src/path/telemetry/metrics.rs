@@ -9,7 +9,7 @@ use prometheus::{
 };
 use router_core::dialect::Dialect;
 
-use super::Record;
+use super::{Ending, Record};
 
 /// The segment of every caller while there are no others.
 const SEGMENT: &str = "default";
@@ -48,7 +48,7 @@ pub(crate) struct Metrics {
 #[derive(Debug)]
 pub(crate) struct TargetMetrics {
     /// By dialect, status 200: nearly all there are.
-    answered: [OnceLock<IntCounter>; 2],
+    answered: [OnceLock<IntCounter>; Dialect::ALL.len()],
     duration: Histogram,
     first_token: Histogram,
     pub(crate) inter_token: Histogram,
@@ -116,7 +116,7 @@ impl Metrics {
         let path = [route, SEGMENT, target];
         let tokens = |direction| self.tokens.with_label_values(&[route, SEGMENT, target, direction]);
         TargetMetrics {
-            answered: [OnceLock::new(), OnceLock::new()],
+            answered: Dialect::ALL.map(|_| OnceLock::new()),
             duration: self.duration.with_label_values(&path),
             first_token: self.first_token.with_label_values(&path),
             inter_token: self.inter_token.with_label_values(&path),
@@ -140,10 +140,9 @@ impl Metrics {
         };
         let metrics = &target.metrics;
         match facts.intent {
-            Some(intent) if facts.status == 200 => metrics.answered
-                [usize::from(intent.dialect == Dialect::Anthropic)]
-            .get_or_init(|| self.ended(&route.name, &target.label, record))
-            .inc(),
+            Some(intent) if facts.status == 200 => metrics.answered[intent.dialect.index()]
+                .get_or_init(|| self.ended(&route.name, &target.label, record))
+                .inc(),
             _ => self.ended(&route.name, &target.label, record).inc(),
         }
         metrics.duration.observe(record.total.as_secs_f64());
@@ -159,8 +158,13 @@ impl Metrics {
     fn ended(&self, route: &str, target: &str, record: &Record) -> IntCounter {
         let facts = &record.facts;
         let dialect = facts.intent.map_or(NONE, |intent| intent.dialect.name());
-        // 499 is nginx's code for a caller that left before the answer's head.
-        let code = if facts.status == 0 { 499 } else { facts.status };
+        let code = match (facts.status, record.ending) {
+            // Weir stopped before the answer's head came.
+            (0, Ending::Stopped) => 503,
+            // nginx's code for a caller that left before it came.
+            (0, _) => 499,
+            (status, _) => status,
+        };
         self.requests.with_label_values(&[route, SEGMENT, target, dialect, &code.to_string()])
     }
 
@@ -172,8 +176,6 @@ impl Metrics {
         String::from_utf8(text).unwrap_or_default()
     }
 }
-
-impl TargetMetrics {}
 
 fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
     let counter = IntCounter::new(name, help)?;

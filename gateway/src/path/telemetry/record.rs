@@ -43,6 +43,7 @@ impl Record {
         line.number("attempts", Some(facts.attempts));
         line.word("end", Some(self.ending.name()));
         line.word("reason", facts.reason);
+        line.word("source", facts.source.map(router_core::dialect::Source::name));
         line.word("finish", facts.summary.finish.map(router_core::stream::Finish::name));
         line.number("bytes_in", Some(facts.bytes_in));
         line.number("bytes_out", Some(facts.bytes_out));

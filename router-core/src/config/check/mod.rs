@@ -11,7 +11,9 @@ mod reader;
 mod routes;
 mod service;
 
-use super::problem::{Loaded, Problem};
+use std::path::Path;
+
+use super::problem::{FileUse, Loaded, Problem};
 use super::{Config, tree};
 use reader::{At, Reader};
 
@@ -21,9 +23,23 @@ use reader::{At, Reader};
 ///
 /// Every problem of the text, each once, ordered by where it stands.
 pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Vec<Problem>> {
+    load_with_files(text, env, &|_, _| Ok(()))
+}
+
+/// The same, with a look at the files that the configuration names: `files` says what is wrong with one that is
+/// used so, and that becomes a warning at its place.
+///
+/// # Errors
+///
+/// Every problem of the text, each once, ordered by where it stands.
+pub fn load_with_files(
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    files: &dyn Fn(&Path, FileUse) -> Result<(), String>,
+) -> Result<Loaded, Vec<Problem>> {
     let mut problems = Vec::new();
     let root = tree::parse(text, &mut problems);
-    let mut reader = Reader::new(env, problems);
+    let mut reader = Reader::new(env, files, problems);
     let config = root.and_then(|root| config(&mut reader, &At::root(&root)));
     let (problems, warnings) = reader.finish();
     match config {
@@ -41,5 +57,6 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let log = service::log(reader, &fields);
     let pools = pools::pools(reader, &fields);
     let routes = routes::routes(reader, &fields, pools.as_deref());
+    service::apart(reader, &fields, &listen, &admin);
     Some(Config { listen, admin, limits, drain, log, pools: pools.unwrap_or_default(), routes })
 }

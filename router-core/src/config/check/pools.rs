@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::keys;
-use super::reader::{At, Entry, Fields, Reader};
+use super::reader::{At, Entry, Fields, REFUSED_LATER, Reader};
 use crate::config::expand::is_variable_name;
-use crate::config::problem::{Complaint, shown};
+use crate::config::problem::{Complaint, FileUse, shown};
 use crate::config::tree::Value;
 use crate::config::{Balance, CONNECT_DEFAULT, Endpoint, Pool, Secret, scalar, url};
 use crate::dialect::DialectSet;
@@ -107,7 +107,9 @@ fn key(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Secret> {
     };
     let value = at.key(name, value);
     if name == "file" {
-        return reader.value(&value, "the path of a file", scalar::file_path).map(Secret::File);
+        let path = reader.value(&value, "the path of a file", scalar::file_path)?;
+        reader.try_file(&at, &path, FileUse::Secret);
+        return Some(Secret::File(path));
     }
     let Some(variable) = value.node.word().filter(|name| is_variable_name(name)) else {
         reader.refuse(&value, Complaint::new("expected the bare name of an environment variable").help(
@@ -117,7 +119,7 @@ fn key(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Secret> {
     };
     if !reader.is_set(variable) {
         let complaint = Complaint::new("the environment variable that this names is not set");
-        reader.warn(&at, complaint.help("`weir check` passes, `weir run` will refuse to start"));
+        reader.warn(&at, complaint.help(REFUSED_LATER));
     }
     Some(Secret::Env(variable.to_owned()))
 }
@@ -127,6 +129,7 @@ fn ca(reader: &mut Reader<'_>, at: &At<'_>, endpoints: &[Endpoint]) -> Option<Pa
     if !endpoints.is_empty() && endpoints.iter().all(|endpoint| !endpoint.tls) {
         reader.refuse(at, Complaint::new("no endpoint of this pool has an https URL, so `ca` does nothing"));
     }
+    reader.try_file(at, &path, FileUse::Certificates);
     Some(path)
 }
 

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::path::Path;
 use std::rc::Rc;
 
 use super::keys::Section;
 use crate::config::expand::expand;
-use crate::config::problem::{Complaint, Problem, shown};
+use crate::config::problem::{Complaint, FileUse, Problem, shown};
 use crate::config::tree::{Node, Value, is_null};
 
 /// A node of the tree and the keys that lead to it.
@@ -35,9 +36,13 @@ pub(super) struct Fields<'n> {
     at: At<'n>,
 }
 
+/// What follows from a secret or certificate that is not there yet.
+pub(super) const REFUSED_LATER: &str = "`weir run` refuses to start without it";
+
 /// Reads a tree and collects what is wrong with it.
 pub(super) struct Reader<'e> {
     env: &'e dyn Fn(&str) -> Option<String>,
+    files: &'e dyn Fn(&Path, FileUse) -> Result<(), String>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }
@@ -76,8 +81,12 @@ impl<'n> Fields<'n> {
 }
 
 impl<'e> Reader<'e> {
-    pub(super) fn new(env: &'e dyn Fn(&str) -> Option<String>, problems: Vec<Problem>) -> Self {
-        Self { env, problems, warnings: Vec::new() }
+    pub(super) fn new(
+        env: &'e dyn Fn(&str) -> Option<String>,
+        files: &'e dyn Fn(&Path, FileUse) -> Result<(), String>,
+        problems: Vec<Problem>,
+    ) -> Self {
+        Self { env, files, problems, warnings: Vec::new() }
     }
 
     /// Problems and warnings, each once, by position.
@@ -100,6 +109,13 @@ impl<'e> Reader<'e> {
     /// Whether the environment variable `name` has a value.
     pub(super) fn is_set(&self, name: &str) -> bool {
         (self.env)(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// Warns of a file that cannot serve.
+    pub(super) fn try_file(&mut self, at: &At<'_>, path: &Path, what: FileUse) {
+        if let Err(fault) = (self.files)(path, what) {
+            self.warn(at, Complaint::new(fault).help(REFUSED_LATER));
+        }
     }
 
     /// The fields of a mapping with fixed keys.

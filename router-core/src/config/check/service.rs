@@ -30,6 +30,19 @@ pub(super) fn admin(reader: &mut Reader<'_>, top: &Fields<'_>) -> Admin {
     found.map_or_else(Admin::default, |(_, address)| Admin { address })
 }
 
+/// Clients and operators cannot be listened for at the same place.
+pub(super) fn apart(reader: &mut Reader<'_>, top: &Fields<'_>, listen: &[Listen], admin: &Admin) {
+    let Some(at) = top.get("listen").or_else(|| top.get("admin")) else { return };
+    let (theirs, port) = (admin.address.ip(), admin.address.port());
+    for Listen { address } in listen {
+        let (ip, same_port) = (address.ip(), address.port() == port && port != 0);
+        if same_port && (ip == theirs || ip.is_unspecified()) {
+            let complaint = Complaint::new(format!("{address} is also where operators are listened for"));
+            reader.refuse(at, complaint.help(format!("`admin.address` is {}", admin.address)));
+        }
+    }
+}
+
 /// The `address` of a mapping that must have one.
 fn address<'n>(
     reader: &mut Reader<'_>,

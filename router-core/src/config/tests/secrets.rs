@@ -24,7 +24,7 @@ fn a_variable_that_is_not_set_is_a_warning() {
     let [warning] = loaded.warnings.as_slice() else { panic!("{:?}", loaded.warnings) };
     assert_eq!(
         warning.to_string(),
-        "1:49: pools.a.key: the environment variable that this names is not set; `weir check` passes, `weir run` will refuse to start"
+        "1:49: pools.a.key: the environment variable that this names is not set; `weir run` refuses to start without it"
     );
     assert_eq!(loaded.config.pools[0].key, Some(Secret::Env("OPENAI_API_KEY".to_owned())));
 }
