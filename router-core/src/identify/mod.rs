@@ -2,19 +2,18 @@
 //! without rewriting it: the bytes that are judged are the bytes that are sent. Never keeps a body. The
 //! gateway's half, which reads the body off the socket, is `gateway/src/path/identify/`.
 //!
-//! Built on `serde_json` with borrowed [`RawValue`] spans: about 1 µs per KB, where a parsed and rewritten
-//! tree costs five times that and forgets key order and number formats.
+//! The walk through the text is [`json`]'s; a parsed and rewritten tree would cost ten times as much and forget
+//! key order and number formats.
+
+mod json;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
-use memchr::{memchr2, memchr2_iter};
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use memchr::memchr_iter;
 
+use self::json::{Cursor, Fault, Text};
 use crate::dialect::Reason;
 
 /// Deepest nesting of arrays and objects: no chat API needs ten, and parsers behind us recurse.
@@ -44,19 +43,14 @@ pub struct Rope(pub [Bytes; 3]);
 /// may disagree on its value, which would let a caller be judged by one model and served by another).
 pub fn scan(body: &[u8]) -> Result<Scan<'_>, Reason> {
     let text = std::str::from_utf8(body).map_err(|_| Reason::InvalidUtf8)?;
-    if exceeds_depth(body) {
-        return Err(Reason::TooDeep { limit: DEPTH_MAX });
-    }
-    let fields: Fields<'_> = serde_json::from_str(text)
-        .map_err(|error| Reason::InvalidJson { line: error.line(), column: error.column() })?;
+    let fields = Fields::read(text).map_err(|fault| refuse(body, fault))?;
     if let Some(key) = fields.duplicate {
         return Err(Reason::DuplicateKey { key });
     }
-    let raw = fields.model.ok_or(Reason::MissingModel)?.get();
-    let model = string(raw).ok_or(Reason::ModelNotString)?;
-    let start = raw.as_ptr() as usize - text.as_ptr() as usize;
-    let stream = fields.stream.is_some_and(|value| value.get() == "true");
-    Ok(Scan { model, model_span: start..start + raw.len(), stream })
+    let model_span = fields.model.ok_or(Reason::MissingModel)?;
+    let model = text.get(model_span.clone()).and_then(string).ok_or(Reason::ModelNotString)?;
+    let stream = fields.stream.is_some_and(|span| text.get(span) == Some("true"));
+    Ok(Scan { model, model_span, stream })
 }
 
 impl Rope {
@@ -85,55 +79,60 @@ impl Rope {
     }
 }
 
-/// The fields that are read, as they stand in the body.
+/// Where the fields that are read stand in the body.
 #[derive(Default)]
-struct Fields<'a> {
-    model: Option<&'a RawValue>,
-    stream: Option<&'a RawValue>,
+struct Fields {
+    model: Option<Range<usize>>,
+    stream: Option<Range<usize>>,
     duplicate: Option<&'static str>,
 }
 
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "lowercase")]
-enum Key {
-    Model,
-    Stream,
-    #[serde(other)]
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // `deserialize_map`, not a derived struct: the latter would also take an array for an object.
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields::default();
-        while let Some(key) = map.next_key::<Key>()? {
-            let (slot, name) = match key {
-                Key::Model => (&mut fields.model, "model"),
-                Key::Stream => (&mut fields.stream, "stream"),
-                Key::Other => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            if slot.replace(map.next_value()?).is_some() {
-                fields.duplicate = Some(name);
+impl Fields {
+    /// Walks through the whole body.
+    fn read(text: &str) -> Result<Self, Fault> {
+        let mut fields = Self::default();
+        let mut cursor = Cursor::new(text.as_bytes());
+        cursor.expect(b'{')?;
+        let mut more = !cursor.take(b'}');
+        while more {
+            let key = cursor.string()?;
+            cursor.expect(b':')?;
+            let value = cursor.value(1)?;
+            fields.note(text, &key, value);
+            more = cursor.take(b',');
+            if !more {
+                cursor.expect(b'}')?;
             }
         }
-        Ok(fields)
+        if cursor.peek().is_some() { Err(cursor.invalid()) } else { Ok(fields) }
+    }
+
+    fn note(&mut self, text: &str, key: &Text, value: Range<usize>) {
+        let raw = text.get(key.span.clone()).unwrap_or_default();
+        // An escaped key is the same key, to every reader.
+        let name =
+            if key.escaped { string(raw).unwrap_or_default() } else { Cow::Borrowed(raw.trim_matches('"')) };
+        let (slot, name) = match &*name {
+            "model" => (&mut self.model, "model"),
+            "stream" => (&mut self.stream, "stream"),
+            _ => return,
+        };
+        if slot.replace(value).is_some() {
+            self.duplicate = Some(name);
+        }
+    }
+}
+
+/// A fault as what the caller is told.
+fn refuse(body: &[u8], fault: Fault) -> Reason {
+    match fault {
+        Fault::TooDeep => Reason::TooDeep { limit: DEPTH_MAX },
+        Fault::Invalid { at } => {
+            let before = body.get(..at).unwrap_or(body);
+            let line = memchr_iter(b'\n', before).count() + 1;
+            let column = before.len() - memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1) + 1;
+            Reason::InvalidJson { line, column }
+        }
     }
 }
 
@@ -145,41 +144,6 @@ fn string(raw: &str) -> Option<Cow<'_, str>> {
     } else {
         Some(Cow::Borrowed(inner))
     }
-}
-
-/// Whether arrays and objects nest deeper than [`DEPTH_MAX`]. The brackets are only counted while there are
-/// few enough that they cannot; else strings are told from structure.
-fn exceeds_depth(body: &[u8]) -> bool {
-    if memchr2_iter(b'{', b'[', body).nth(DEPTH_MAX).is_none() {
-        return false;
-    }
-    let (mut depth, mut at) = (0_usize, 0);
-    while let Some(&byte) = body.get(at) {
-        at += 1;
-        match byte {
-            b'"' => at += string_rest(&body[at..]),
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > DEPTH_MAX {
-            return true;
-        }
-    }
-    false
-}
-
-/// Length of what is left of a string, its closing quote included.
-fn string_rest(rest: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(found) = memchr2(b'"', b'\\', &rest[at..]) {
-        at += found + 1;
-        if rest[at - 1] == b'"' {
-            return at;
-        }
-        at = (at + 1).min(rest.len());
-    }
-    rest.len()
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! What a body may look like, and that an edit changes the model name and nothing else.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 
 use super::*;
 
@@ -67,6 +70,11 @@ fn an_unclosed_string_of_brackets_is_invalid_not_fatal() {
     assert!(matches!(scan_text(&text), Err(Reason::InvalidJson { .. })));
 }
 
+/// What `serde_json` makes of a body, values unread: the judge of what is valid.
+fn judge(body: &[u8]) -> Option<BTreeMap<String, Box<RawValue>>> {
+    serde_json::from_str(std::str::from_utf8(body).ok()?).ok()
+}
+
 fn json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
@@ -81,6 +89,90 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
                 .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
         ]
     })
+}
+
+/// JSON and what is nearly JSON: small pieces, put together blindly.
+fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
+    let pieces = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        " ",
+        "\n",
+        "\"",
+        "\\",
+        "\\\"",
+        "\\u00e9",
+        "\\u12",
+        "\\x",
+        "\"model\"",
+        "\"a\"",
+        "true",
+        "false",
+        "null",
+        "nul",
+        "0",
+        "-",
+        "-0",
+        "01",
+        "1.5",
+        "1.",
+        ".5",
+        "1e9",
+        "1e",
+        "1E+2",
+        "\t",
+        "\u{1}",
+        "\u{7f}",
+        "é",
+        "{\"model\":\"m\"",
+        "\"x\":",
+        "long plain text, longer than a word",
+        "[[[[",
+        "]]]]",
+        "{\"a\":{}}",
+        "[]",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..12)
+        .prop_map(|pieces| pieces.concat().into_bytes())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+
+    /// `scan` and `serde_json` agree on what an object is, and on the model that it names.
+    #[test]
+    fn agrees_with_a_parser(body in nearly_json()) {
+        let found = scan(&body);
+        match judge(&body) {
+            None => prop_assert!(found.is_err()),
+            Some(object) => match found {
+                Ok(found) => {
+                    let model: String = serde_json::from_str(object["model"].get()).unwrap();
+                    prop_assert_eq!(model, &*found.model);
+                }
+                Err(reason) => prop_assert!(
+                    !matches!(reason, Reason::InvalidJson { .. } | Reason::InvalidUtf8),
+                    "{:?} for {}", reason, String::from_utf8_lossy(&body)
+                ),
+            },
+        }
+    }
+
+    /// The same for bodies that were valid until one byte of them changed.
+    #[test]
+    fn agrees_with_a_parser_on_a_changed_byte(value in json(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut body = serde_json::json!({ "model": "m", "rest": value }).to_string().into_bytes();
+        let at = at.index(body.len());
+        body[at] = byte;
+        let valid = judge(&body).is_some();
+        let found = scan(&body);
+        let refused = matches!(found, Err(Reason::InvalidJson { .. } | Reason::InvalidUtf8));
+        prop_assert_eq!(refused, !valid, "{}", String::from_utf8_lossy(&body));
+    }
 }
 
 proptest! {
