@@ -2,7 +2,7 @@
 //! without rewriting it: the bytes that are judged are the bytes that are sent. Never keeps a body. The
 //! gateway's half, which reads the body off the socket, is `gateway/src/path/identify/`.
 //!
-//! The walk through the text is [`json`]'s; a parsed and rewritten tree would cost ten times as much and forget
+//! The walk through the text is the module `json`; a parsed and rewritten tree would cost ten times as much and forget
 //! key order and number formats.
 
 mod json;
