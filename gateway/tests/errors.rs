@@ -182,7 +182,7 @@ fn a_path_or_method_that_no_api_has_is_refused() {
     let mut connection = Connection::to(&weir.data);
     for path in [
         "/",
-        "/v1/embeddings",
+        "/v1/audio/speech",
         "/v1/chat/completions/",
         "/v1/messages/batches",
         "/metrics",

@@ -47,6 +47,7 @@ def tool_use():
 
 def models():
     expect.models(client.models.list())
+    assert client.models.retrieve(MODEL).id == MODEL
 
 
 def unknown_model():

@@ -49,6 +49,7 @@ def streamed_tool_call():
 
 def models():
     expect.models(client.models.list())
+    assert client.models.retrieve(MODEL).id == MODEL
 
 
 def unknown_model():

@@ -41,12 +41,15 @@ pub(super) fn error_event(message: &str) -> String {
 
 /// `GET /v1/models`, as one page.
 pub(super) fn model_list(names: &[String], upstream: Vec<Value>) -> String {
-    let own = names.iter().map(|name| {
-        serde_json::json!({ "type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z" })
-    });
+    let own = names.iter().map(|name| model(name));
     let data: Vec<Value> = own.chain(upstream).collect();
     let id = |model: Option<&Value>| model.map_or(Value::Null, |model| model["id"].clone());
     json(&Page { has_more: false, first_id: id(data.first()), last_id: id(data.last()), data })
+}
+
+/// One of Weir's own models.
+pub(super) fn model(name: &str) -> Value {
+    serde_json::json!({ "type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z" })
 }
 
 /// Anthropic has one error type for each status.

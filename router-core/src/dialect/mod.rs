@@ -30,10 +30,20 @@ pub struct DialectSet {
 pub enum Operation {
     /// `POST /v1/chat/completions`
     ChatCompletions,
+    /// `POST /v1/completions`
+    Completions,
+    /// `POST /v1/embeddings`
+    Embeddings,
+    /// `POST /v1/responses`
+    Responses,
     /// `POST /v1/messages`
     Messages,
+    /// `POST /v1/messages/count_tokens`
+    CountTokens,
     /// `GET /v1/models`
     Models,
+    /// `GET /v1/models/{id}`
+    Model,
 }
 
 /// The API and the operation that a request head asks for.
@@ -83,6 +93,16 @@ impl Dialect {
         }
     }
 
+    /// One of Weir's own models.
+    #[must_use]
+    pub fn model(self, name: &str) -> String {
+        match self {
+            Self::OpenAi => openai::model(name),
+            Self::Anthropic => anthropic::model(name),
+        }
+        .to_string()
+    }
+
     /// The event that ends a stream which cannot be finished: the error in this dialect's shape. `kind` is
     /// OpenAI's `type`.
     #[must_use]
@@ -100,8 +120,13 @@ impl Operation {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ChatCompletions => "chat_completions",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Responses => "responses",
             Self::Messages => "messages",
+            Self::CountTokens => "count_tokens",
             Self::Models => "models",
+            Self::Model => "model",
         }
     }
 }
@@ -126,11 +151,16 @@ impl DialectSet {
 ///
 /// [`Reason::UnknownPath`] or [`Reason::MethodNotAllowed`].
 pub fn recognise(method: &str, path: &str, has_anthropic_version: bool) -> Result<Intent, Reason> {
+    let versioned = if has_anthropic_version { Dialect::Anthropic } else { Dialect::OpenAi };
     let (dialect, operation, wanted) = match path {
         "/v1/chat/completions" => (Dialect::OpenAi, Operation::ChatCompletions, "POST"),
+        "/v1/completions" => (Dialect::OpenAi, Operation::Completions, "POST"),
+        "/v1/embeddings" => (Dialect::OpenAi, Operation::Embeddings, "POST"),
+        "/v1/responses" => (Dialect::OpenAi, Operation::Responses, "POST"),
         "/v1/messages" => (Dialect::Anthropic, Operation::Messages, "POST"),
-        "/v1/models" if has_anthropic_version => (Dialect::Anthropic, Operation::Models, "GET"),
-        "/v1/models" => (Dialect::OpenAi, Operation::Models, "GET"),
+        "/v1/messages/count_tokens" => (Dialect::Anthropic, Operation::CountTokens, "POST"),
+        "/v1/models" => (versioned, Operation::Models, "GET"),
+        _ if model_id(path).is_some() => (versioned, Operation::Model, "GET"),
         _ => return Err(Reason::UnknownPath),
     };
     if method == wanted {
@@ -140,7 +170,71 @@ pub fn recognise(method: &str, path: &str, has_anthropic_version: bool) -> Resul
     }
 }
 
+/// The model that `/v1/models/{id}` names. Ids may have slashes in them, plain or as `%2F`. What an upstream
+/// could read as another path (`..`, an empty segment, a second encoding) is no id.
+#[must_use]
+pub fn model_id(path: &str) -> Option<String> {
+    let encoded = path.strip_prefix("/v1/models/").filter(|id| !id.is_empty())?;
+    let mut id = Vec::with_capacity(encoded.len());
+    let mut bytes = encoded.bytes();
+    while let Some(byte) = bytes.next() {
+        let byte = if byte == b'%' {
+            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+            u8::try_from(digit(bytes.next())? * 16 + digit(bytes.next())?).ok()?
+        } else {
+            byte
+        };
+        id.push(byte);
+    }
+    let id = String::from_utf8(id).ok()?;
+    let odd = |segment: &str| matches!(segment, "" | "." | "..");
+    let sane =
+        !id.split('/').any(odd) && !id.contains(['%', '\\', '?', '#', ';']) && !id.contains(char::is_control);
+    sane.then_some(id)
+}
+
 /// A shape of ours as JSON. Strings, numbers and lists of them cannot fail to be written.
 fn json(shape: &impl serde::Serialize) -> String {
     serde_json::to_string(shape).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_an_operation() {
+        let found = |method, path| recognise(method, path, false).map(|intent| intent.operation);
+        assert_eq!(found("POST", "/v1/responses"), Ok(Operation::Responses));
+        assert_eq!(found("POST", "/v1/messages/count_tokens"), Ok(Operation::CountTokens));
+        assert_eq!(found("GET", "/v1/models/a/b"), Ok(Operation::Model));
+        assert_eq!(found("GET", "/v1/embeddings"), Err(Reason::MethodNotAllowed { allow: "POST" }));
+        for path in ["/v1/models/", "/v1/models/%", "/v1/models/%zz", "/v1/models/%ff", "/v1/Models", "/v1/x"]
+        {
+            assert_eq!(found("GET", path), Err(Reason::UnknownPath), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_an_upstream_could_read_as_another_path_is_no_model() {
+        for id in [
+            "../../metrics",
+            "..%2f..%2Fmetrics",
+            "%2e%2e/metrics",
+            "%252e%252e%252fmetrics",
+            "a/./b",
+            "a//b",
+            "a%00",
+            "a%5c..",
+            "a%3fb",
+        ] {
+            assert_eq!(model_id(&format!("/v1/models/{id}")), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_model_id_may_have_slashes() {
+        assert_eq!(model_id("/v1/models/org/name").as_deref(), Some("org/name"));
+        assert_eq!(model_id("/v1/models/org%2Fn%c3%a9e").as_deref(), Some("org/née"));
+    }
 }

@@ -36,8 +36,11 @@ pub(super) fn error_event(message: &str, kind: &str, code: &str) -> String {
 
 /// `GET /v1/models`.
 pub(super) fn model_list(names: &[String], upstream: Vec<Value>) -> String {
-    let own = names
-        .iter()
-        .map(|name| serde_json::json!({ "id": name, "object": "model", "created": 0, "owned_by": "weir" }));
+    let own = names.iter().map(|name| model(name));
     json(&List { object: "list", data: own.chain(upstream).collect() })
+}
+
+/// One of Weir's own models.
+pub(super) fn model(name: &str) -> Value {
+    serde_json::json!({ "id": name, "object": "model", "created": 0, "owned_by": "weir" })
 }

@@ -155,7 +155,7 @@ impl Reason {
     fn message(&self) -> Cow<'static, str> {
         match self {
             Self::UnknownPath => {
-                "No such path. Weir serves POST /v1/chat/completions, POST /v1/messages and GET /v1/models."
+                "No such path. Weir serves OpenAI's chat/completions, completions, embeddings, responses and models, and Anthropic's messages, messages/count_tokens and models, under /v1."
                     .into()
             }
             Self::MethodNotAllowed { allow } => format!("This path is for {allow} requests.").into(),

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::Finish;
 use super::event::Event;
 use super::keys::{self, CHOICES, ERROR, FINISH_REASON, USAGE, is_filled};
+use super::responses;
 use super::sse::{Ending, Found};
 
 /// A chunk, with `choices[].text` for legacy completions. The values are kept as they stand: no server's odd
@@ -59,6 +60,9 @@ struct Delta<'a> {
 pub(super) fn read(event: &Event<'_>, first_token_seen: bool) -> Found {
     if event.name == b"error" {
         return Found { ending: Some(Ending::Failed), ..Found::default() };
+    }
+    if let Some(kind) = event.name.strip_prefix(responses::PREFIX) {
+        return responses::read(event, kind);
     }
     if event.shortened {
         // No protocol event is that long: it is an answer in one event.

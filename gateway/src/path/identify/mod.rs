@@ -69,7 +69,8 @@ where
         Box::pin(async move {
             match request.intent.operation {
                 Operation::Models => models::list(&gateway, &request).await,
-                Operation::ChatCompletions | Operation::Messages => {
+                Operation::Model => models::one(&gateway, &request).await,
+                _ => {
                     let call = identify(&gateway, request).await?;
                     inner.call(call).await
                 }

@@ -1,4 +1,4 @@
-//! `GET /v1/models`: the routes' names, and behind a route `*` what its upstreams list, kept for a while.
+//! `GET /v1/models` and `/v1/models/{id}`: the routes' names, and behind a route `*` what its upstreams list, kept for a while.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use router_core::dialect::{Dialect, Reason};
+use router_core::dialect::{Dialect, Reason, model_id};
 use router_core::identify::Rope;
 use serde::Deserialize;
 use serde_json::Value;
@@ -84,16 +84,33 @@ pub(super) async fn list(gateway: &Gateway, request: &Known) -> Reply {
     Ok(json(dialect.model_list(&names, models)))
 }
 
+/// One model: Weir's own by its name, else as the first upstream that knows it tells.
+pub(super) async fn one(gateway: &Gateway, request: &Known) -> Reply {
+    let dialect = request.intent.dialect;
+    let id = model_id(request.head.uri.path()).unwrap_or_default();
+    let names = gateway.snapshot.known_models(dialect);
+    if names.contains(&id) {
+        return Ok(json(dialect.model(&id)));
+    }
+    let mut reply: Reply = Err(Reason::UnknownModel { model: id, known: names }.into());
+    let path = request.head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let asked = Instant::now();
+    for pool in wildcard_pools(gateway, dialect) {
+        reply = get(request, pool, path.clone(), PATIENCE)
+            .await
+            .map(|(head, body)| passed_on(head.status, head.headers.get(CONTENT_TYPE), body));
+        if reply.as_ref().is_ok_and(|answer| answer.status() == StatusCode::OK) {
+            break;
+        }
+    }
+    request.account.facts().upstream = Some(asked.elapsed());
+    reply
+}
+
 /// Asks every pool of the route `*` that speaks the caller's API for models that Weir has no name for.
 async fn ask(gateway: &Gateway, request: &Known, names: &[String]) -> Result<Listed, Failure> {
     let dialect = request.intent.dialect;
-    let mut pools: Vec<&Arc<Pool>> = Vec::new();
-    for target in gateway.snapshot.wildcard().iter().flat_map(|route| &route.targets) {
-        if target.pool.dialects.contains(dialect) && !pools.iter().any(|pool| Arc::ptr_eq(pool, &target.pool))
-        {
-            pools.push(&target.pool);
-        }
-    }
+    let pools = wildcard_pools(gateway, dialect);
     if pools.is_empty() {
         return Ok(Listed::Models(Vec::new()));
     }
@@ -120,16 +137,36 @@ async fn ask(gateway: &Gateway, request: &Known, names: &[String]) -> Result<Lis
 }
 
 async fn ask_pool(request: &Known, pool: &Pool, patience: Duration) -> Result<Listed, Failure> {
+    let (head, body) = get(request, pool, PathAndQuery::from_static("/v1/models"), patience).await?;
+    match serde_json::from_slice::<List>(&body) {
+        Ok(list) if head.status == StatusCode::OK => Ok(Listed::Models(list.data)),
+        _ => Ok(Listed::Other(passed_on(head.status, head.headers.get(CONTENT_TYPE), body))),
+    }
+}
+
+/// The pools of the route `*` that speak the caller's API, each once.
+fn wildcard_pools(gateway: &Gateway, dialect: Dialect) -> Vec<&Arc<Pool>> {
+    let mut pools: Vec<&Arc<Pool>> = Vec::new();
+    for target in gateway.snapshot.wildcard().iter().flat_map(|route| &route.targets) {
+        let new = !pools.iter().any(|pool| Arc::ptr_eq(pool, &target.pool));
+        if new && target.pool.dialects.contains(dialect) {
+            pools.push(&target.pool);
+        }
+    }
+    pools
+}
+
+/// Fetches a small answer from an endpoint of the pool, in the caller's name.
+async fn get(
+    request: &Known,
+    pool: &Pool,
+    path: PathAndQuery,
+    patience: Duration,
+) -> Result<(http::response::Parts, Bytes), Failure> {
     let endpoint = select::pick(pool).ok_or(Reason::NoEndpoint)?;
     let headers = request.head.headers.clone();
     let headers = send::to_upstream(headers, &request.origin, pool, endpoint, request.intent.dialect);
-    let asked = send::request(
-        Method::GET,
-        endpoint,
-        PathAndQuery::from_static("/v1/models"),
-        headers,
-        Rope::default(),
-    )?;
+    let asked = send::request(Method::GET, endpoint, path, headers, Rope::default())?;
     let exchange = async {
         let (response, lease) = Connections::exchange(endpoint, asked).await?;
         send::check(&response, pool)?;
@@ -137,15 +174,11 @@ async fn ask_pool(request: &Known, pool: &Pool, patience: Duration) -> Result<Li
         let body = Limited::new(body, LIST_BYTES_MAX).collect().await;
         let body = body.map_err(|error| Failure::caused(Reason::BadResponse, &*error))?.to_bytes();
         lease.give_back();
-        Ok::<_, Failure>((head, body))
+        Ok((head, body))
     };
-    let (head, body) = tokio::time::timeout(patience, exchange)
+    tokio::time::timeout(patience, exchange)
         .await
-        .map_err(|_| Failure::new(Reason::BadResponse, "no list of models in time"))??;
-    match serde_json::from_slice::<List>(&body) {
-        Ok(list) if head.status == StatusCode::OK => Ok(Listed::Models(list.data)),
-        _ => Ok(Listed::Other(passed_on(head.status, head.headers.get(CONTENT_TYPE), body))),
-    }
+        .map_err(|_| Failure::new(Reason::BadResponse, "no answer about models in time"))?
 }
 
 impl Catalogue {
