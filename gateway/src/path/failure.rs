@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use router_core::dialect::{Dialect, Reason};
 
@@ -43,6 +43,9 @@ impl Failure {
             StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.reason.ends_connection() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(reason) = refusal.weir_reason {
             headers.insert("x-weir-reason", HeaderValue::from_static(reason));
         }

@@ -11,6 +11,13 @@ const ECHO_CHARS_MAX: usize = 128;
 /// Why Weir itself answers with an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// The request's head could be read differently by a server behind.
+    BadHead {
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+    /// The request expects something that Weir does not do (RFC 9110, 10.1.1).
+    ExpectationFailed,
     /// No API has this path.
     UnknownPath,
     /// The API has this path for another method.
@@ -115,6 +122,8 @@ impl Reason {
         const SERVER: &str = "server_error";
         const UPSTREAM: &str = "upstream_error";
         match self {
+            Self::BadHead { .. } => (400, CALLER, "bad_request_head"),
+            Self::ExpectationFailed => (417, CALLER, "expectation_failed"),
             Self::UnknownPath => (404, CALLER, "unknown_path"),
             Self::MethodNotAllowed { .. } => (405, CALLER, "method_not_allowed"),
             Self::EncodedBody => (415, CALLER, "unsupported_content_encoding"),
@@ -141,6 +150,12 @@ impl Reason {
         self.terms().2
     }
 
+    /// Whether nothing more can be taken from the connection on which it came.
+    #[must_use]
+    pub fn ends_connection(&self) -> bool {
+        matches!(self, Self::BadHead { .. } | Self::ExpectationFailed)
+    }
+
     /// Whose doing it is.
     #[must_use]
     pub fn source(&self) -> Source {
@@ -154,6 +169,8 @@ impl Reason {
     /// What the caller is told.
     fn message(&self) -> Cow<'static, str> {
         match self {
+            Self::BadHead { fault } => format!("The request cannot be served: {fault}.").into(),
+            Self::ExpectationFailed => "The only expectation that is met is 100-continue.".into(),
             Self::UnknownPath => {
                 "No such path. Weir serves OpenAI's chat/completions, completions, embeddings, responses and models, and Anthropic's messages, messages/count_tokens and models, under /v1."
                     .into()

@@ -5,6 +5,7 @@ mod discard;
 mod door;
 mod headers;
 mod patience;
+mod sane;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use tower::Service;
 pub(crate) use discard::{discard, discard_rest};
 pub(crate) use door::{Doors, listen};
 pub(crate) use patience::Busy;
+pub(crate) use sane::is_chunked_at_most;
 
 use super::stream::AnswerBody;
 use super::telemetry::Account;
@@ -102,9 +104,14 @@ where
             let dialect = Dialect::guess(head.uri.path(), has_anthropic_version(&head.headers));
             let origin = Origin { peer: arrival.peer, request_id: request_id.clone() };
 
-            let admitted = Admitted { account: account.clone(), origin, head, body };
             // Called only within, since already the call may panic and not just what it returns.
-            let walk = AssertUnwindSafe(async { inner.call(admitted).await });
+            let walk = AssertUnwindSafe(async {
+                if let Err(reason) = sane::sane(&head) {
+                    account.facts().unknown = Some(method_and_path(&head));
+                    return Ok(Failure::from(reason).answer(dialect, &account));
+                }
+                inner.call(Admitted { account: account.clone(), origin, head, body }).await
+            });
             let mut response = match walk.catch_unwind().await {
                 Ok(Ok(response)) => response,
                 // The panic hook has counted it and logged where it was.

@@ -21,6 +21,7 @@ pub(crate) use connections::{Connections, Lease};
 pub(crate) use head::{CREDENTIALS, strip_hop_by_hop, strip_ours, to_upstream};
 
 use super::Failure;
+use super::accept::is_chunked_at_most;
 use super::identify::Call;
 use super::select::Permit;
 use crate::snapshot::{Endpoint, Pool, Target};
@@ -85,6 +86,9 @@ pub(crate) fn request(
 
 /// Refuses heads that are no answer to the caller's question.
 pub(crate) fn check(response: &Response<Incoming>, pool: &Pool) -> Result<(), Failure> {
+    if !is_chunked_at_most(response.headers()) {
+        return Err(Failure::new(Reason::BadResponse, "the upstream encoded its answer's transfer"));
+    }
     match response.status() {
         StatusCode::SWITCHING_PROTOCOLS => {
             Err(Failure::new(Reason::BadResponse, "the upstream switched protocols without being asked"))
