@@ -14,8 +14,9 @@ use super::line::Line as Json;
 /// Lines that may wait to be written. A log that cannot keep up loses lines, counted, rather than time.
 const LINES_MAX: usize = 16 * 1024;
 /// How long lines may gather before they are written in one go: a wake-up for each would cost the request
-/// path more than the line itself.
-const GATHER: Duration = Duration::from_millis(50);
+/// path more than the line itself, and at full load the lines of a longer time take milliseconds to write, for
+/// which calls on the same core would wait.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// How long a process that ends waits for its log.
 const FLUSH: Duration = Duration::from_secs(2);
