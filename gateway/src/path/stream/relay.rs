@@ -79,6 +79,8 @@ pub(super) enum State {
     LastWords(Bytes),
     /// The answer breaks off, and nothing can be said: the transport has to be aborted.
     Broken(&'static str),
+    /// The same, once what had come before has been handed to the socket.
+    Aborting(&'static str),
     Over,
 }
 
@@ -132,7 +134,13 @@ impl Relay {
         }
         match std::mem::replace(&mut self.state, State::Over) {
             State::LastWords(words) if !words.is_empty() => Poll::Ready(Some(Ok(Frame::data(words)))),
-            State::Broken(message) => Poll::Ready(Some(Err(message.into()))),
+            State::Broken(message) => {
+                // What came before leaves first: an error now would drop even the answer's head.
+                self.state = State::Aborting(message);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            State::Aborting(message) => Poll::Ready(Some(Err(message.into()))),
             State::LastWords(_) | State::Flowing | State::Over => Poll::Ready(None),
         }
     }
