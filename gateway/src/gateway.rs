@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
+
 use crate::path::identify::Catalogue;
 use crate::path::telemetry::{Shared, Telemetry};
 use crate::snapshot::Snapshot;
@@ -10,7 +12,7 @@ use crate::snapshot::Snapshot;
 /// The tables, the telemetry and the state of the process.
 #[derive(Debug)]
 pub(crate) struct Gateway {
-    pub(crate) snapshot: Snapshot,
+    snapshot: ArcSwap<Snapshot>,
     pub(crate) telemetry: Shared,
     pub(crate) catalogue: Catalogue,
     draining: AtomicBool,
@@ -19,11 +21,16 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn new(snapshot: Snapshot, telemetry: Telemetry) -> Arc<Self> {
         Arc::new(Self {
-            snapshot,
+            snapshot: ArcSwap::from_pointee(snapshot),
             telemetry: Arc::new(telemetry),
             catalogue: Catalogue::default(),
             draining: AtomicBool::new(false),
         })
+    }
+
+    /// The tables in force. Whoever holds them keeps them, whatever is reloaded meanwhile.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
     }
 
     /// From now on not ready, and every answer asks its caller to go elsewhere for the next.

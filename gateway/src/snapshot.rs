@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use router_core::config::{Balance, Canary, Config, FileUse, Secret, WILDCARD_ROUTE};
+use router_core::config::{Balance, Canary, Config, FileUse, Secret, Timeouts, WILDCARD_ROUTE};
 use router_core::dialect::{Dialect, DialectSet};
 use router_core::route::Rotation;
 
@@ -62,6 +62,8 @@ pub(crate) struct Target {
     /// The model name that the pool knows, as JSON; `None` keeps the caller's.
     pub(crate) model: Option<Bytes>,
     pub(crate) weight: u32,
+    /// The pool's, with the route's in their place.
+    pub(crate) timeouts: Timeouts,
     pub(crate) metrics: TargetMetrics,
 }
 
@@ -164,6 +166,7 @@ impl Route {
                     .as_ref()
                     .map(|model| serde_json::Value::from(model.as_str()).to_string().into()),
                 weight: target.weight,
+                timeouts: route.timeouts.over(&config.pools[target.pool].timeouts),
             });
         }
         let rotation = Dialect::ALL.map(|dialect| {
@@ -191,7 +194,7 @@ impl Pool {
         };
         let mut endpoints = Vec::new();
         for endpoint in &pool.endpoints {
-            let built = Endpoint::build(endpoint, tls.as_ref(), pool.connect);
+            let built = Endpoint::build(endpoint, tls.as_ref(), pool.timeouts.connect);
             let endpoint =
                 built.ok_or_else(|| BuildError::Host { pool: name(), endpoint: endpoint.authority() })?;
             endpoints.push(Arc::new(endpoint));

@@ -14,19 +14,19 @@ use crate::snapshot::{Pool, Route};
 
 /// `GET /admin/v1/routes`
 pub(super) async fn routes(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
-    let routes: Vec<Value> = gateway.snapshot.routes.iter().map(|route| describe_route(route)).collect();
+    let routes: Vec<Value> = gateway.snapshot().routes.iter().map(|route| describe_route(route)).collect();
     Json(json!({ "routes": routes }))
 }
 
 /// `GET /admin/v1/pools`
 pub(super) async fn pools(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
-    let pools: Vec<Value> = gateway.snapshot.pools.iter().map(|pool| describe_pool(pool)).collect();
+    let pools: Vec<Value> = gateway.snapshot().pools.iter().map(|pool| describe_pool(pool)).collect();
     Json(json!({ "pools": pools }))
 }
 
 /// `GET /admin/v1/config`: secrets are shown by where they are found.
 pub(super) async fn config(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
-    Json(to_json(&gateway.snapshot.config))
+    Json(to_json(&gateway.snapshot().config))
 }
 
 fn describe_route(route: &Route) -> Value {

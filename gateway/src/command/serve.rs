@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use router_core::config::{Config, LogFormat};
+use router_core::config::{Address, Config, LogFormat};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -46,7 +46,8 @@ pub(super) async fn start(config: Config) -> Result<Running, Stop> {
     let metrics = Metrics::new().map_err(|error| failed(&error))?;
     let log = LogSink::start(style(config.log.format), metrics.log_dropped.clone())
         .map_err(|error| failed(&error))?;
-    let (listen_at, admin_at, drain) = (config.listen.clone(), config.admin.address, config.drain);
+    let (listen_at, admin_at, drain) =
+        (config.listen.clone(), config.admin.address.clone(), config.drain.requests);
     let snapshot = Snapshot::build(config, &metrics).map_err(|error| Stop::Usage(error.to_string()))?;
     let telemetry = Telemetry::new(metrics, log, &snapshot.config.log);
     let gateway = Gateway::new(snapshot, telemetry);
@@ -54,11 +55,14 @@ pub(super) async fn start(config: Config) -> Result<Running, Stop> {
 
     let signals = |kind| signal(kind).map_err(|error| failed(&error));
     let (terminate, interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+    let Address::Tcp(admin_at) = admin_at else {
+        return Err(Stop::Usage("admin.address: Unix sockets are not supported by this version".into()));
+    };
     let admin_listener = TcpListener::bind(admin_at)
         .await
         .map_err(|error| Stop::Failed(format!("cannot listen on {admin_at}: {error}")))?;
     let admin = admin_listener.local_addr().map_err(|error| failed(&error))?;
-    let addresses: Vec<_> = listen_at.iter().map(|listen| listen.address).collect();
+    let addresses: Vec<_> = listen_at.iter().map(|listen| listen.address.clone()).collect();
     let doors = listen(&gateway, &addresses).await.map_err(Stop::Failed)?;
     admin::open(admin_listener, gateway.clone());
     Ok(Running { gateway, doors, admin, drain, terminate, interrupt })

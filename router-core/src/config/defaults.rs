@@ -3,35 +3,69 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use super::{Admin, Balance, Limits, Listen, Log, LogFormat, Pool};
+use super::{Admin, Balance, Drain, Limits, Listen, Log, LogFormat, Pool, Timeouts, Usage};
 use crate::dialect::DialectSet;
 
 /// Where clients are listened for: loopback, so that a first try is no open door.
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
 /// Where operators are listened for: loopback, since it has no keys.
 pub const ADMIN_DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9901));
-/// Largest request body: big enough for prompts with images, small enough that one caller is no danger.
-pub const BODY_BYTES_DEFAULT: u64 = 32 * 1024 * 1024;
-/// Time for a TCP (and TLS) connection to an endpoint: one is there in milliseconds or not at all.
-pub const CONNECT_DEFAULT: Duration = Duration::from_secs(1);
-/// How long work in flight may take to finish once Weir was told to stop.
-pub const DRAIN_DEFAULT: Duration = Duration::from_secs(30);
-
 impl Default for Listen {
     fn default() -> Self {
-        Self { address: LISTEN_DEFAULT }
+        Self { address: LISTEN_DEFAULT.into() }
     }
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { address: ADMIN_DEFAULT }
+        Self { address: ADMIN_DEFAULT.into(), metrics: None }
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_bytes: BODY_BYTES_DEFAULT }
+        Self {
+            // Room for long credentials and traces; what other proxies take is 8 to 64 KiB.
+            head_bytes: 64 * 1024,
+            // RFC 9110 asks for 8000 octets at least.
+            uri_bytes: 8 * 1024,
+            // Big enough for prompts with images, small enough that one caller is no danger.
+            body_bytes: 32 * 1024 * 1024,
+            // Sixteen of the largest bodies.
+            body_memory_bytes: 512 * 1024 * 1024,
+            // An open stream each.
+            connections: 10_000,
+            // A caller that is slower is an attack or lost.
+            header_read: Duration::from_secs(10),
+            body_read: Duration::from_secs(30),
+            body_rate_bytes: 1024,
+            // Longer than callers keep theirs, so that it is they who close, and no request crosses a close.
+            idle: Duration::from_secs(75),
+            client_stall: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        let requests = Duration::from_secs(30);
+        // Load balancers look every few seconds.
+        Self { grace: Duration::from_secs(5), requests, streams: requests }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            // A connection is there in milliseconds or not at all.
+            connect: Duration::from_secs(1),
+            // Seconds of silence are normal for a model; a minute is not.
+            headers: Duration::from_secs(60),
+            first_token: Duration::from_secs(60),
+            idle: Duration::from_secs(60),
+            // What the official SDKs wait for a whole answer.
+            answer: Duration::from_secs(600),
+        }
     }
 }
 
@@ -54,7 +88,9 @@ impl Pool {
             key: None,
             ca: None,
             balance: Balance::LeastRequest,
-            connect: CONNECT_DEFAULT,
+            timeouts: Timeouts::default(),
+            http2: false,
+            usage: Usage::Auto,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! [`load`] turns the text of a file into it, or into the list of every [`Problem`] of the file;
 //! [`from_upstreams`] makes it without any file. Where the text comes from is the gateway's business.
 
+mod address;
 mod check;
 mod defaults;
 mod expand;
@@ -18,12 +19,12 @@ mod upstreams;
 mod url;
 mod weights;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use address::Address;
 pub use check::{load, load_with_files};
-pub use defaults::{ADMIN_DEFAULT, BODY_BYTES_DEFAULT, CONNECT_DEFAULT, DRAIN_DEFAULT, LISTEN_DEFAULT};
+pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT};
 pub use problem::{FileUse, Loaded, Problem};
 pub use render::to_json;
 pub use upstreams::{UpstreamArgument, from_upstreams};
@@ -42,35 +43,68 @@ pub struct Config {
     pub admin: Admin,
     /// Bounds on what a client may send.
     pub limits: Limits,
-    /// How long work in flight may take to finish once Weir was told to stop.
-    pub drain: Duration,
+    /// The end of a process that was told to stop.
+    pub drain: Drain,
     /// What is logged.
     pub log: Log,
     /// Groups of endpoints that serve the same thing, in the file's order; at least one.
     pub pools: Vec<Pool>,
     /// Model names that clients ask for, in the file's order; at least one.
     pub routes: Vec<Route>,
+    /// Paths that go to a pool as they are, in the file's order.
+    pub passthrough: Vec<Passthrough>,
 }
 
 /// One address for clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// Address and port; port 0 takes a free one.
-    pub address: SocketAddr,
+    /// An address and a port, or a Unix-domain socket.
+    pub address: Address,
 }
 
 /// The operators' listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// Address and port, loopback only; port 0 takes a free one.
-    pub address: SocketAddr,
+    /// Loopback or a Unix-domain socket.
+    pub address: Address,
+    /// Where `/metrics` alone is served too, for a scraper on another machine.
+    pub metrics: Option<Address>,
 }
 
-/// Bounds on what a client may send.
+/// Bounds on what a client may send, and on how long it may keep Weir waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// Largest request head; a larger one is answered 431.
+    pub head_bytes: u64,
+    /// Longest request target; a longer one is answered 414.
+    pub uri_bytes: u64,
     /// Largest request body in bytes; a larger one is answered 413.
     pub body_bytes: u64,
+    /// What all request bodies in flight may hold together; a call for which there is no room is answered 503.
+    pub body_memory_bytes: u64,
+    /// Connections of clients at a time; further ones wait in the system's queue.
+    pub connections: u64,
+    /// How long a request's head may take; a slower one is answered 408.
+    pub header_read: Duration,
+    /// How long a request's body may pause; a longer pause is answered 408.
+    pub body_read: Duration,
+    /// Slowest that a request's body may come, on average, after its first seconds, in bytes per second.
+    pub body_rate_bytes: u64,
+    /// How long a connection is kept for another request.
+    pub idle: Duration,
+    /// How long a client may leave an answer unread before it is given up.
+    pub client_stall: Duration,
+}
+
+/// The end of a process that was told to stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// Normal service, for load balancers to notice that it is not ready any more.
+    pub grace: Duration,
+    /// How long whole answers in flight may take to finish after that.
+    pub requests: Duration,
+    /// The same for streams.
+    pub streams: Duration,
 }
 
 /// What is logged, and how.
@@ -110,8 +144,63 @@ pub struct Pool {
     pub ca: Option<PathBuf>,
     /// How an endpoint is chosen.
     pub balance: Balance,
-    /// Time for a connection to an endpoint.
+    /// How long its endpoints may keep Weir waiting.
+    pub timeouts: Timeouts,
+    /// Whether its endpoints are spoken to in HTTP/2.
+    pub http2: bool,
+    /// Whether streams are asked for their token counts where the caller did not ask.
+    pub usage: Usage,
+}
+
+/// How long an endpoint may keep Weir waiting. Time in which Weir itself does not read is not counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection, TLS included.
     pub connect: Duration,
+    /// From the sent request to the answer's head, where the call asks for a stream.
+    pub headers: Duration,
+    /// From the sent request to the first token of a stream.
+    pub first_token: Duration,
+    /// Between two pieces of an answer.
+    pub idle: Duration,
+    /// From the sent request to the end of an answer that is not a stream.
+    pub answer: Duration,
+}
+
+/// What a route sets in place of its pools' timeouts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteTimeouts {
+    /// In place of [`Timeouts::headers`].
+    pub headers: Option<Duration>,
+    /// In place of [`Timeouts::first_token`].
+    pub first_token: Option<Duration>,
+    /// In place of [`Timeouts::idle`].
+    pub idle: Option<Duration>,
+    /// In place of [`Timeouts::answer`].
+    pub answer: Option<Duration>,
+}
+
+/// Whether a stream is asked for its token counts (`stream_options.include_usage`) where the caller did not ask;
+/// the event that brings them is then kept from the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// Where something depends on them: a token quota.
+    Auto,
+    /// For every stream.
+    Always,
+    /// For none.
+    Never,
+}
+
+/// A prefix of paths whose requests go to a pool as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passthrough {
+    /// Begins with a slash and does not end with one: `/chain` takes `/chain` and `/chain/…`.
+    pub prefix: String,
+    /// Index into [`Config::pools`].
+    pub pool: usize,
+    /// In place of the pool's `answer` timeout, and for streams of `headers` and `first_token`.
+    pub timeout: Option<Duration>,
 }
 
 /// One address of a pool.
@@ -154,6 +243,8 @@ pub struct Route {
     pub targets: Vec<Target>,
     /// Header rules that come before the weights, in the file's order.
     pub canary: Vec<Canary>,
+    /// In place of its pools' own.
+    pub timeouts: RouteTimeouts,
 }
 
 /// One destination of a route.
@@ -198,7 +289,9 @@ impl Listen {
     ///
     /// One line that says what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
-        scalar::address(text).map(|address| Self { address }).map_err(|complaint| complaint.to_string())
+        scalar::address(text)
+            .map(|address| Self { address: address.into() })
+            .map_err(|complaint| complaint.to_string())
     }
 }
 
@@ -209,7 +302,9 @@ impl Admin {
     ///
     /// One line that says what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
-        scalar::loopback(text).map(|address| Self { address }).map_err(|complaint| complaint.to_string())
+        scalar::loopback(text)
+            .map(|address| Self { address: address.into(), metrics: None })
+            .map_err(|complaint| complaint.to_string())
     }
 }
 
@@ -224,6 +319,35 @@ impl LogFormat {
             Self::Auto => "auto",
             Self::Json => "json",
             Self::Human => "human",
+        }
+    }
+}
+
+impl RouteTimeouts {
+    /// `pool`'s timeouts with this route's in their place.
+    #[must_use]
+    pub fn over(&self, pool: &Timeouts) -> Timeouts {
+        Timeouts {
+            connect: pool.connect,
+            headers: self.headers.unwrap_or(pool.headers),
+            first_token: self.first_token.unwrap_or(pool.first_token),
+            idle: self.idle.unwrap_or(pool.idle),
+            answer: self.answer.unwrap_or(pool.answer),
+        }
+    }
+}
+
+impl Usage {
+    /// Every way, the default first.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Always, Self::Never];
+
+    /// The name in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
         }
     }
 }

@@ -18,7 +18,7 @@ pub fn to_json(config: &Config) -> Value {
         "listen": listen,
         "admin": { "address": config.admin.address.to_string() },
         "limits": { "body": scalar::render_size(config.limits.body_bytes) },
-        "drain": scalar::render_duration(config.drain),
+        "drain": scalar::render_duration(config.drain.requests),
         "log": {
             "format": config.log.format.name(),
             "access": config.log.access,
@@ -38,7 +38,7 @@ fn pool(pool: &Pool) -> Value {
         "endpoints": endpoints,
         "dialects": dialects,
         "balance": pool.balance.name(),
-        "timeouts": { "connect": scalar::render_duration(pool.connect) },
+        "timeouts": { "connect": scalar::render_duration(pool.timeouts.connect) },
     });
     if let Some(secret) = &pool.key {
         out["key"] = match secret {

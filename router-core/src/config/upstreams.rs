@@ -3,8 +3,8 @@
 
 use super::expand::is_variable_name;
 use super::{
-    Admin, Config, DRAIN_DEFAULT, Endpoint, Limits, Listen, Log, Pool, Route, Secret, Target, WEIGHT_SUM,
-    WILDCARD_ROUTE, url, weights,
+    Admin, Config, Drain, Endpoint, Limits, Listen, Log, Pool, Route, RouteTimeouts, Secret, Target,
+    WEIGHT_SUM, WILDCARD_ROUTE, url, weights,
 };
 
 /// One `--upstream`.
@@ -70,10 +70,16 @@ pub fn from_upstreams(upstreams: &[UpstreamArgument], key_env: Option<&str>) -> 
         listen: vec![Listen::default()],
         admin: Admin::default(),
         limits: Limits::default(),
-        drain: DRAIN_DEFAULT,
+        drain: Drain::default(),
         log: Log::default(),
         pools,
-        routes: vec![Route { name: WILDCARD_ROUTE.to_owned(), targets, canary: Vec::new() }],
+        routes: vec![Route {
+            name: WILDCARD_ROUTE.to_owned(),
+            targets,
+            canary: Vec::new(),
+            timeouts: RouteTimeouts::default(),
+        }],
+        passthrough: Vec::new(),
     })
 }
 

@@ -16,6 +16,18 @@ pub enum Reason {
         /// What is wrong with it.
         fault: &'static str,
     },
+    /// The request's target is longer than allowed.
+    UriTooLong {
+        /// The most that is allowed.
+        limit_bytes: u64,
+    },
+    /// The request's head is larger than allowed.
+    HeadTooLarge {
+        /// The most that is allowed.
+        limit_bytes: u64,
+    },
+    /// The request's body paused for too long, or came too slowly.
+    BodyTimeout,
     /// The request expects something that Weir does not do (RFC 9110, 10.1.1).
     ExpectationFailed,
     /// No API has this path.
@@ -32,6 +44,8 @@ pub enum Reason {
         /// The most that is allowed.
         limit_bytes: u64,
     },
+    /// The bodies of all calls in flight leave no room for this one.
+    BodyMemory,
     /// The body ended before its announced length, or its framing is broken.
     BodyIncomplete,
     /// The body is not UTF-8.
@@ -70,6 +84,12 @@ pub enum Reason {
     ConnectFailed,
     /// No connection to the endpoint came about in time.
     ConnectTimeout,
+    /// The head of a stream did not come in time.
+    HeadersTimeout,
+    /// The first token of a stream did not come in time.
+    FirstTokenTimeout,
+    /// An answer that is not a stream did not come in time.
+    AnswerTimeout,
     /// What the endpoint sent is no answer: broken HTTP, a closed connection, a refused key of ours.
     BadResponse,
     /// A mistake of Weir's own.
@@ -123,11 +143,15 @@ impl Reason {
         const UPSTREAM: &str = "upstream_error";
         match self {
             Self::BadHead { .. } => (400, CALLER, "bad_request_head"),
+            Self::UriTooLong { .. } => (414, CALLER, "uri_too_long"),
+            Self::HeadTooLarge { .. } => (431, CALLER, "head_too_large"),
+            Self::BodyTimeout => (408, CALLER, "body_timeout"),
             Self::ExpectationFailed => (417, CALLER, "expectation_failed"),
             Self::UnknownPath => (404, CALLER, "unknown_path"),
             Self::MethodNotAllowed { .. } => (405, CALLER, "method_not_allowed"),
             Self::EncodedBody => (415, CALLER, "unsupported_content_encoding"),
             Self::BodyTooLarge { .. } => (413, CALLER, "body_too_large"),
+            Self::BodyMemory => (503, SERVER, "memory"),
             Self::BodyIncomplete => (400, CALLER, "body_incomplete"),
             Self::InvalidUtf8 => (400, CALLER, "invalid_utf8"),
             Self::InvalidJson { .. } => (400, CALLER, "invalid_json"),
@@ -139,6 +163,9 @@ impl Reason {
             Self::NoEndpoint => (503, SERVER, "no_endpoint"),
             Self::ConnectFailed => (502, UPSTREAM, "connect_failed"),
             Self::ConnectTimeout => (502, UPSTREAM, "connect_timeout"),
+            Self::HeadersTimeout => (504, UPSTREAM, "headers_timeout"),
+            Self::FirstTokenTimeout => (504, UPSTREAM, "first_token_timeout"),
+            Self::AnswerTimeout => (504, UPSTREAM, "answer_timeout"),
             Self::BadResponse => (502, UPSTREAM, "bad_response"),
             Self::Internal => (500, SERVER, "internal_error"),
         }
@@ -153,15 +180,27 @@ impl Reason {
     /// Whether nothing more can be taken from the connection on which it came.
     #[must_use]
     pub fn ends_connection(&self) -> bool {
-        matches!(self, Self::BadHead { .. } | Self::ExpectationFailed)
+        matches!(
+            self,
+            Self::BadHead { .. }
+                | Self::UriTooLong { .. }
+                | Self::HeadTooLarge { .. }
+                | Self::BodyTimeout
+                | Self::ExpectationFailed
+        )
     }
 
     /// Whose doing it is.
     #[must_use]
     pub fn source(&self) -> Source {
         match self {
-            Self::ConnectFailed | Self::ConnectTimeout | Self::BadResponse => Source::Upstream,
-            Self::NoEndpoint | Self::Internal => Source::Internal,
+            Self::ConnectFailed
+            | Self::ConnectTimeout
+            | Self::HeadersTimeout
+            | Self::FirstTokenTimeout
+            | Self::AnswerTimeout
+            | Self::BadResponse => Source::Upstream,
+            Self::BodyMemory | Self::NoEndpoint | Self::Internal => Source::Internal,
             _ => Source::Downstream,
         }
     }
@@ -170,6 +209,13 @@ impl Reason {
     fn message(&self) -> Cow<'static, str> {
         match self {
             Self::BadHead { fault } => format!("The request cannot be served: {fault}.").into(),
+            Self::UriTooLong { limit_bytes } => {
+                format!("The request's target is longer than {limit_bytes} bytes.").into()
+            }
+            Self::HeadTooLarge { limit_bytes } => {
+                format!("The request's head is larger than {limit_bytes} bytes or has too many fields.").into()
+            }
+            Self::BodyTimeout => "The request body came too slowly.".into(),
             Self::ExpectationFailed => "The only expectation that is met is 100-continue.".into(),
             Self::UnknownPath => {
                 "No such path. Weir serves OpenAI's chat/completions, completions, embeddings, responses and models, and Anthropic's messages, messages/count_tokens and models, under /v1."
@@ -180,6 +226,7 @@ impl Reason {
             Self::BodyTooLarge { limit_bytes } => {
                 format!("The request body is larger than {limit_bytes} bytes.").into()
             }
+            Self::BodyMemory => "There is no room for another request body now.".into(),
             Self::BodyIncomplete => "The request body ended early or is badly framed.".into(),
             Self::InvalidUtf8 => "The request body is not valid UTF-8.".into(),
             Self::InvalidJson { line, column } => {
@@ -195,6 +242,9 @@ impl Reason {
             Self::NoEndpoint => "No endpoint can serve this model through this API now.".into(),
             Self::ConnectFailed => "The model server could not be reached.".into(),
             Self::ConnectTimeout => "The model server could not be reached in time.".into(),
+            Self::HeadersTimeout => "The model server did not begin an answer in time.".into(),
+            Self::FirstTokenTimeout => "The model server did not send a first token in time.".into(),
+            Self::AnswerTimeout => "The model server did not answer in time.".into(),
             Self::BadResponse => "The model server did not give a usable answer.".into(),
             Self::Internal => "The gateway made a mistake; it was recorded under this request id.".into(),
         }
@@ -218,7 +268,11 @@ impl Reason {
             Dialect::OpenAi => openai::error(&message, kind, self.param(), code),
             Dialect::Anthropic => anthropic::error(&message, status, request_id),
         };
-        let weir_reason = matches!(self, Self::NoEndpoint).then_some("no-endpoint");
+        let weir_reason = match self {
+            Self::NoEndpoint => Some("no-endpoint"),
+            Self::BodyMemory => Some("memory"),
+            _ => None,
+        };
         let allow = if let Self::MethodNotAllowed { allow } = self { Some(*allow) } else { None };
         Refusal { status, body, weir_reason, allow }
     }

@@ -10,6 +10,7 @@ use http::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use router_core::config::Address;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::interval_at;
@@ -48,12 +49,17 @@ enum Stage {
 }
 
 /// Opens a door at each address and serves what comes in.
-pub(crate) async fn listen(gateway: &Arc<Gateway>, addresses: &[SocketAddr]) -> Result<Doors, String> {
+pub(crate) async fn listen(gateway: &Arc<Gateway>, addresses: &[Address]) -> Result<Doors, String> {
     let (stage, _) = watch::channel(Stage::Open);
     let (guard, alive) = mpsc::channel(1);
     let mut bound = Vec::new();
     for address in addresses {
         let fault = |error: std::io::Error| format!("cannot listen on {address}: {error}");
+        let Address::Tcp(address) = address else {
+            return Err(format!(
+                "cannot listen on {address}: Unix sockets are not supported by this version"
+            ));
+        };
         let listener = TcpListener::bind(address).await.map_err(fault)?;
         bound.push((listener.local_addr().map_err(fault)?, listener));
     }

@@ -19,7 +19,7 @@ use tower::Service;
 use super::accept::Origin;
 use super::dialect::Known;
 use super::stream::AnswerBody;
-use super::telemetry::Account;
+use super::telemetry::{Account, Limit};
 use super::{Failure, Reply, Walk};
 use crate::gateway::Gateway;
 use crate::snapshot::Route;
@@ -82,22 +82,24 @@ where
 async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
     let Known { account, origin, intent, head, body } = request;
     let waited = Instant::now();
-    let body = body::read(body, &head.headers, gateway.snapshot.config.limits.body_bytes).await;
+    // One snapshot for the whole judgement, whatever is reloaded while the body comes.
+    let snapshot = gateway.snapshot();
+    let body = body::read(body, &head.headers, snapshot.config.limits.body_bytes).await;
     account.facts().body_wait = waited.elapsed();
     let body = match body {
         Ok(body) => body,
         Err(reason) => {
             if matches!(reason, Reason::BodyTooLarge { .. }) {
-                gateway.telemetry.metrics.body_limit_hits.inc();
+                gateway.telemetry.metrics.hit(Limit::Body);
             }
             return Err(reason.into());
         }
     };
     account.facts().bytes_in = body.len() as u64;
     let scan = scan(&body)?;
-    let route = gateway.snapshot.route(&scan.model).filter(|route| route.speaks(intent.dialect));
+    let route = snapshot.route(&scan.model).filter(|route| route.speaks(intent.dialect));
     let Some(route) = route.cloned() else {
-        let known = gateway.snapshot.known_models(intent.dialect);
+        let known = snapshot.known_models(intent.dialect);
         return Err(Reason::UnknownModel { model: scan.model.into_owned(), known }.into());
     };
     {

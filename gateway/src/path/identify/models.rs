@@ -61,7 +61,7 @@ enum Listed {
 /// The models that the caller may ask for.
 pub(super) async fn list(gateway: &Gateway, request: &Known) -> Reply {
     let dialect = request.intent.dialect;
-    let names = gateway.snapshot.known_models(dialect);
+    let names = gateway.snapshot().known_models(dialect);
     let credential = credential(&request.head.headers);
     let kept = gateway.catalogue.kept(dialect, &credential);
     let models = match kept {
@@ -88,7 +88,7 @@ pub(super) async fn list(gateway: &Gateway, request: &Known) -> Reply {
 pub(super) async fn one(gateway: &Gateway, request: &Known) -> Reply {
     let dialect = request.intent.dialect;
     let id = model_id(request.head.uri.path()).unwrap_or_default();
-    let names = gateway.snapshot.known_models(dialect);
+    let names = gateway.snapshot().known_models(dialect);
     if names.contains(&id) {
         return Ok(json(dialect.model(&id)));
     }
@@ -96,7 +96,7 @@ pub(super) async fn one(gateway: &Gateway, request: &Known) -> Reply {
     let path = request.head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let asked = Instant::now();
     for pool in wildcard_pools(gateway, dialect) {
-        reply = get(request, pool, path.clone(), PATIENCE)
+        reply = get(request, &pool, path.clone(), PATIENCE)
             .await
             .map(|(head, body)| passed_on(head.status, head.headers.get(CONTENT_TYPE), body));
         if reply.as_ref().is_ok_and(|answer| answer.status() == StatusCode::OK) {
@@ -118,7 +118,7 @@ async fn ask(gateway: &Gateway, request: &Known, names: &[String]) -> Result<Lis
     let mut seen: HashSet<String> = names.iter().cloned().collect();
     let mut models: Vec<Value> = Vec::new();
     let (mut listed, mut other) = (false, None);
-    for answer in join_all(pools.into_iter().map(|pool| ask_pool(request, pool, patience))).await {
+    for answer in join_all(pools.iter().map(|pool| ask_pool(request, pool, patience))).await {
         match answer {
             Ok(Listed::Models(more)) => {
                 listed = true;
@@ -145,12 +145,13 @@ async fn ask_pool(request: &Known, pool: &Pool, patience: Duration) -> Result<Li
 }
 
 /// The pools of the route `*` that speak the caller's API, each once.
-fn wildcard_pools(gateway: &Gateway, dialect: Dialect) -> Vec<&Arc<Pool>> {
-    let mut pools: Vec<&Arc<Pool>> = Vec::new();
-    for target in gateway.snapshot.wildcard().iter().flat_map(|route| &route.targets) {
+fn wildcard_pools(gateway: &Gateway, dialect: Dialect) -> Vec<Arc<Pool>> {
+    let mut pools: Vec<Arc<Pool>> = Vec::new();
+    let snapshot = gateway.snapshot();
+    for target in snapshot.wildcard().iter().flat_map(|route| &route.targets) {
         let new = !pools.iter().any(|pool| Arc::ptr_eq(pool, &target.pool));
         if new && target.pool.dialects.contains(dialect) {
-            pools.push(&target.pool);
+            pools.push(target.pool.clone());
         }
     }
     pools

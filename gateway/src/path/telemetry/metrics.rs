@@ -39,9 +39,73 @@ pub(crate) struct Metrics {
     tokens: IntCounterVec,
     inflight: IntGaugeVec,
     overhead: Histogram,
-    pub(crate) body_limit_hits: IntCounter,
+    limit_hits: [IntCounter; Limit::ALL.len()],
     pub(crate) panics: IntCounter,
     pub(crate) log_dropped: IntCounter,
+}
+
+/// A bound that a caller or an upstream ran into: the label of `weir_limit_hits_total`, named as the setting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    Head,
+    Uri,
+    Body,
+    BodyMemory,
+    Connections,
+    HeaderRead,
+    BodyRead,
+    BodyRate,
+    Idle,
+    ClientStall,
+    Connect,
+    Headers,
+    FirstToken,
+    UpstreamIdle,
+    Answer,
+    /// What one HTTP/2 connection may do that serves no call.
+    Flood,
+}
+
+impl Limit {
+    const ALL: [Self; 16] = [
+        Self::Head,
+        Self::Uri,
+        Self::Body,
+        Self::BodyMemory,
+        Self::Connections,
+        Self::HeaderRead,
+        Self::BodyRead,
+        Self::BodyRate,
+        Self::Idle,
+        Self::ClientStall,
+        Self::Connect,
+        Self::Headers,
+        Self::FirstToken,
+        Self::UpstreamIdle,
+        Self::Answer,
+        Self::Flood,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Uri => "uri",
+            Self::Body => "body",
+            Self::BodyMemory => "body_memory",
+            Self::Connections => "connections",
+            Self::HeaderRead => "header_read",
+            Self::BodyRead => "body_read",
+            Self::BodyRate => "body_rate",
+            Self::Idle => "idle",
+            Self::ClientStall => "client_stall",
+            Self::Connect => "connect",
+            Self::Headers => "headers",
+            Self::FirstToken => "first_token",
+            Self::UpstreamIdle => "upstream_idle",
+            Self::Answer => "answer",
+            Self::Flood => "flood",
+        }
+    }
 }
 
 /// The children of one target of one route.
@@ -62,8 +126,12 @@ impl Metrics {
     pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new_custom(Some("weir".into()), None)?;
         let path = ["route", "segment", "target"];
-        let limit_hits =
-            counters(&registry, "limit_hits_total", "Requests that ran into a limit.", &["limit"])?;
+        let limit_hits = counters(
+            &registry,
+            "limit_hits_total",
+            "Bounds that callers or upstreams ran into.",
+            &["limit"],
+        )?;
         let build = gauges(&registry, "build_info", "Always 1; the version is a label.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let overhead = Histogram::with_opts(
@@ -104,7 +172,7 @@ impl Metrics {
             )?,
             inflight: gauges(&registry, "inflight", "Attempts that have not ended.", &["target"])?,
             overhead,
-            body_limit_hits: limit_hits.with_label_values(&["body"]),
+            limit_hits: Limit::ALL.map(|limit| limit_hits.with_label_values(&[limit.name()])),
             panics: counter(&registry, "panics_total", "Mistakes of Weir's own that ended a request.")?,
             log_dropped: counter(&registry, "log_lines_dropped_total", "Log lines that found no room.")?,
             registry,
@@ -124,6 +192,11 @@ impl Metrics {
             completion_tokens: tokens("completion"),
             inflight: self.inflight.with_label_values(&[target]),
         }
+    }
+
+    /// Counts that a bound was run into.
+    pub(crate) fn hit(&self, limit: Limit) {
+        self.limit_hits[limit as usize].inc();
     }
 
     /// Counts a closed account.

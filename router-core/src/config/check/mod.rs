@@ -58,5 +58,14 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let pools = pools::pools(reader, &fields);
     let routes = routes::routes(reader, &fields, pools.as_deref());
     service::apart(reader, &fields, &listen, &admin);
-    Some(Config { listen, admin, limits, drain, log, pools: pools.unwrap_or_default(), routes })
+    Some(Config {
+        listen,
+        admin,
+        limits,
+        drain,
+        log,
+        pools: pools.unwrap_or_default(),
+        routes,
+        passthrough: Vec::new(),
+    })
 }

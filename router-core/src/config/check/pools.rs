@@ -8,7 +8,7 @@ use super::reader::{At, Entry, Fields, REFUSED_LATER, Reader};
 use crate::config::expand::is_variable_name;
 use crate::config::problem::{Complaint, FileUse, shown};
 use crate::config::tree::Value;
-use crate::config::{Balance, CONNECT_DEFAULT, Endpoint, Pool, Secret, scalar, url};
+use crate::config::{Balance, Endpoint, Pool, Secret, Timeouts, scalar, url};
 use crate::dialect::DialectSet;
 
 /// The pools of the file, each in its place even if something is wrong with it, so that routes are checked
@@ -45,7 +45,7 @@ fn pool(reader: &mut Reader<'_>, at: &At<'_>, name: &str) -> Pool {
         pool.balance = found;
     }
     if let Some(at) = fields.get("timeouts") {
-        pool.connect = connect(reader, at);
+        pool.timeouts.connect = connect(reader, at);
     }
     pool
 }
@@ -145,7 +145,7 @@ fn connect(reader: &mut Reader<'_>, at: &At<'_>) -> Duration {
     let fields = reader.fields(at, &keys::POOL_TIMEOUTS);
     let at = fields.as_ref().and_then(|fields| fields.get("connect"));
     at.and_then(|at| reader.value(at, "a duration", |text| scalar::duration(text, CONNECT_RANGE)))
-        .unwrap_or(CONNECT_DEFAULT)
+        .unwrap_or_else(|| Timeouts::default().connect)
 }
 
 /// Where a secret can be.

@@ -4,7 +4,7 @@ use super::keys;
 use super::reader::{At, Entry, Fields, Reader};
 use crate::config::problem::{Complaint, shown};
 use crate::config::suggest::nearest;
-use crate::config::{Canary, Pool, Route, Target, scalar, weights};
+use crate::config::{Canary, Pool, Route, RouteTimeouts, Target, scalar, weights};
 
 /// `pools` is `None` where no names of pools are known, so that not every target is reported for it.
 pub(super) fn routes(reader: &mut Reader<'_>, top: &Fields<'_>, pools: Option<&[Pool]>) -> Vec<Route> {
@@ -34,7 +34,12 @@ fn route_name(name: &str) -> Result<(), Complaint> {
 }
 
 fn route(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str, pools: Option<&[Pool]>) -> Route {
-    let mut route = Route { name: name.to_owned(), targets: Vec::new(), canary: Vec::new() };
+    let mut route = Route {
+        name: name.to_owned(),
+        targets: Vec::new(),
+        canary: Vec::new(),
+        timeouts: RouteTimeouts::default(),
+    };
     if let Some(at) = reader.required(fields, "targets") {
         route.targets = targets(reader, at, pools);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::keys;
 use super::reader::{At, Fields, Reader};
 use crate::config::problem::Complaint;
-use crate::config::{Admin, DRAIN_DEFAULT, Limits, Listen, Log, LogFormat, scalar};
+use crate::config::{Address, Admin, Drain, Limits, Listen, Log, LogFormat, scalar};
 
 pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
     let Some(at) = top.get("listen") else { return vec![Listen::default()] };
@@ -17,24 +17,26 @@ pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
     let mut listen: Vec<Listen> = Vec::with_capacity(items.len());
     for item in &items {
         let Some((place, address)) = address(reader, item, &keys::LISTEN, scalar::address) else { continue };
-        if address.port() != 0 && listen.contains(&Listen { address }) {
+        if address.port() != 0 && listen.contains(&Listen { address: address.into() }) {
             reader.refuse(&place, Complaint::new(format!("{address} is listened on already")));
         }
-        listen.push(Listen { address });
+        listen.push(Listen { address: address.into() });
     }
     listen
 }
 
 pub(super) fn admin(reader: &mut Reader<'_>, top: &Fields<'_>) -> Admin {
     let found = top.get("admin").and_then(|at| address(reader, at, &keys::ADMIN, scalar::loopback));
-    found.map_or_else(Admin::default, |(_, address)| Admin { address })
+    found.map_or_else(Admin::default, |(_, address)| Admin { address: address.into(), metrics: None })
 }
 
 /// Clients and operators cannot be listened for at the same place.
 pub(super) fn apart(reader: &mut Reader<'_>, top: &Fields<'_>, listen: &[Listen], admin: &Admin) {
     let Some(at) = top.get("listen").or_else(|| top.get("admin")) else { return };
-    let (theirs, port) = (admin.address.ip(), admin.address.port());
+    let Address::Tcp(theirs) = admin.address else { return };
+    let (theirs, port) = (theirs.ip(), theirs.port());
     for Listen { address } in listen {
+        let Address::Tcp(address) = address else { continue };
         let (ip, same_port) = (address.ip(), address.port() == port && port != 0);
         if same_port && (ip == theirs || ip.is_unspecified()) {
             let complaint = Complaint::new(format!("{address} is also where operators are listened for"));
@@ -60,13 +62,17 @@ pub(super) fn limits(reader: &mut Reader<'_>, top: &Fields<'_>) -> Limits {
     let fields = top.get("limits").and_then(|at| reader.fields(at, &keys::LIMITS));
     let body = fields.as_ref().and_then(|fields| fields.get("body"));
     let body_bytes = body.and_then(|at| reader.value(at, "a size", |text| scalar::size(text, BODY_RANGE)));
-    Limits { body_bytes: body_bytes.unwrap_or(default.body_bytes) }
+    Limits { body_bytes: body_bytes.unwrap_or(default.body_bytes), ..default }
 }
 
-pub(super) fn drain(reader: &mut Reader<'_>, top: &Fields<'_>) -> Duration {
+pub(super) fn drain(reader: &mut Reader<'_>, top: &Fields<'_>) -> Drain {
     let found =
         top.get("drain").map(|at| reader.value(at, "a duration", |text| scalar::duration(text, DRAIN_RANGE)));
-    found.flatten().unwrap_or(DRAIN_DEFAULT)
+    found.flatten().map_or_else(Drain::default, |time| Drain {
+        requests: time,
+        streams: time,
+        ..Drain::default()
+    })
 }
 
 pub(super) fn log(reader: &mut Reader<'_>, top: &Fields<'_>) -> Log {

@@ -17,11 +17,11 @@ fn a_small_file_has_every_default() {
     assert_eq!(config.listen[0].address.to_string(), "127.0.0.1:8080");
     assert_eq!(config.admin.address.to_string(), "127.0.0.1:9901");
     assert_eq!(config.limits.body_bytes, 32 << 20);
-    assert_eq!(config.drain, Duration::from_secs(30));
+    assert_eq!(config.drain.requests, Duration::from_secs(30));
     assert_eq!((config.log.format, config.log.access, config.log.headers.len()), (LogFormat::Auto, true, 0));
     let pool = &config.pools[0];
     assert!(pool.dialects.openai && pool.dialects.anthropic);
-    assert_eq!((pool.balance, pool.connect), (Balance::LeastRequest, Duration::from_secs(1)));
+    assert_eq!((pool.balance, pool.timeouts.connect), (Balance::LeastRequest, Duration::from_secs(1)));
     assert_eq!((&pool.key, &pool.ca), (&None, &None));
     assert_eq!(config.routes[0].targets[0].weight, WEIGHT_SUM);
 }
@@ -60,7 +60,7 @@ fn listeners() {
 fn limits_drain_and_log() {
     assert_eq!(loaded(&with_top("limits: {body: 1KiB}")).limits.body_bytes, 1024);
     assert_eq!(loaded(&with_top("limits: {}")).limits.body_bytes, 32 << 20);
-    assert_eq!(loaded(&with_top("drain: 0")).drain, Duration::ZERO);
+    assert_eq!(loaded(&with_top("drain: 0")).drain.requests, Duration::ZERO);
     let log = loaded(&with_top("log: {format: json, access: false, headers: [User-Agent]}")).log;
     assert_eq!(
         (log.format, log.access, log.headers),
@@ -106,7 +106,7 @@ fn pools() {
     .remove(0);
     assert!(!pool.dialects.openai && pool.dialects.anthropic);
     assert_eq!(pool.ca.as_deref(), Some("/etc/ca.pem".as_ref()));
-    assert_eq!((pool.balance, pool.connect), (Balance::RoundRobin, Duration::from_secs(60)));
+    assert_eq!((pool.balance, pool.timeouts.connect), (Balance::RoundRobin, Duration::from_secs(60)));
     let cases = [
         ("dialects: []", "pools.a.dialects", "at least one dialect"),
         ("dialects: [openai, openai]", "pools.a.dialects[1]", "listed twice"),

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::{loaded, unset};
 use crate::config::weights::shares;
 use crate::config::{
-    Admin, Balance, Canary, Config, Endpoint, Limits, Listen, Log, LogFormat, Pool, Route, Secret, Target,
-    UpstreamArgument, from_upstreams, load, to_json,
+    Admin, Balance, Canary, Config, Drain, Endpoint, Limits, Listen, Log, LogFormat, Pool, Route,
+    RouteTimeouts, Secret, Target, Timeouts, UpstreamArgument, Usage, from_upstreams, load, to_json,
 };
 use crate::dialect::DialectSet;
 
@@ -118,7 +118,9 @@ fn pool() -> impl Strategy<Value = Pool> {
                 key,
                 ca: ca.filter(|_| tls).map(Into::into),
                 balance: if turns { Balance::RoundRobin } else { Balance::LeastRequest },
-                connect,
+                timeouts: Timeouts { connect, ..Timeouts::default() },
+                http2: false,
+                usage: Usage::Auto,
             }
         },
     )
@@ -145,7 +147,7 @@ fn route(pools: usize) -> impl Strategy<Value = Route> {
                     canary.push(Canary { header, equals, target: index.index(kept.len()) });
                 }
             }
-            Route { name, targets: kept, canary }
+            Route { name, targets: kept, canary, timeouts: RouteTimeouts::default() }
         },
     )
 }
@@ -173,16 +175,22 @@ fn config() -> impl Strategy<Value = Config> {
                 seen.push(route.name.clone());
                 new && !["stream", "pools"].contains(&&*route.name)
             });
-            let mut listen: Vec<_> = listen.into_iter().map(|address| Listen { address }).collect();
+            let mut listen: Vec<_> =
+                listen.into_iter().map(|address: SocketAddr| Listen { address: address.into() }).collect();
             listen.dedup();
             Config {
                 listen,
-                admin: Admin { address: (Ipv4Addr::LOCALHOST, port).into() },
-                limits: Limits { body_bytes },
-                drain: Duration::from_millis(drain),
+                admin: Admin { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into(), metrics: None },
+                limits: Limits { body_bytes, ..Limits::default() },
+                drain: Drain {
+                    requests: Duration::from_millis(drain),
+                    streams: Duration::from_millis(drain),
+                    ..Drain::default()
+                },
                 log: Log { format, access, headers: headers.into_iter().map(str::to_owned).collect() },
                 pools,
                 routes,
+                passthrough: Vec::new(),
             }
         },
     )

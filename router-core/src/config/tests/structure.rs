@@ -87,7 +87,7 @@ fn an_alias_repeats_a_value_and_its_mistakes_keep_their_place() {
     let text = "pools:\n  a: &pool { endpoints: [{ url: http://h:1 }], timeouts: { connect: 5s } }\n  b: *pool\n\
                 routes: { r: { targets: [{ pool: a, weight: 1 }, { pool: b, weight: 0 }] } }\n";
     let config = loaded(text);
-    assert_eq!(config.pools[0].connect, config.pools[1].connect);
+    assert_eq!(config.pools[0].timeouts.connect, config.pools[1].timeouts.connect);
     assert_eq!(
         problems(&text.replace("5s", "5"))
             .iter()
@@ -148,7 +148,7 @@ fn variables_are_replaced_in_values_and_stay_text() {
     let config = load(&text, &env).unwrap().config;
     assert!(!config.log.access);
     assert_eq!(config.log.headers, ["x-team"]);
-    assert_eq!(config.drain.as_secs(), 5);
+    assert_eq!(config.drain.requests.as_secs(), 5);
     assert_eq!(config.pools[0].endpoints[0].port, 9001);
 
     let problems = load(&with_top("").replace("pool: a", "pool: '${EVIL}'"), &env).unwrap_err();
