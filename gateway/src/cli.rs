@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Health(Health),
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Run {
     /// Configuration file.
     #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
@@ -40,7 +40,7 @@ pub(crate) struct Run {
     pub(crate) upstream_key_env: Option<String>,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct DoorArguments {
     /// Where clients are listened for; port 0 takes a free one. [default: 127.0.0.1:8080]
     #[arg(long, env = "WEIR_LISTEN", value_name = "ADDR")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use crate::path::identify::Catalogue;
 use crate::path::telemetry::{Shared, Telemetry};
@@ -28,9 +28,20 @@ impl Gateway {
         })
     }
 
-    /// The tables in force. Whoever holds them keeps them, whatever is reloaded meanwhile.
-    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.load_full()
+    /// The tables in force, for a moment's look; whoever needs them for longer clones the `Arc`. They stay as
+    /// they are, whatever is reloaded meanwhile.
+    pub(crate) fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// Puts other tables into force, for calls that come from now on. Their revision.
+    pub(crate) fn replace(&self, snapshot: Snapshot) -> i64 {
+        self.telemetry.configure(&snapshot.config.log);
+        self.snapshot.store(Arc::new(snapshot));
+        self.catalogue.forget();
+        let revision = &self.telemetry.metrics.revision;
+        revision.inc();
+        revision.get()
     }
 
     /// From now on not ready, and every answer asks its caller to go elsewhere for the next.

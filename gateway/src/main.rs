@@ -5,6 +5,7 @@ mod cli;
 mod command;
 mod gateway;
 mod path;
+mod reload;
 mod snapshot;
 
 use std::io::Write;

@@ -9,13 +9,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
-use router_core::config::{Balance, Canary, Config, FileUse, Secret, Timeouts, WILDCARD_ROUTE};
-use router_core::dialect::{Dialect, DialectSet};
+use http::request::Parts;
+use http::{HeaderValue, Method};
+use router_core::config::{
+    Balance, Canary, Config, FileUse, RouteTimeouts, Secret, Timeouts, WEIGHT_SUM, WILDCARD_ROUTE,
+};
+use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
 use router_core::route::Rotation;
 
+use crate::path::accept::has_anthropic_version;
 use crate::path::send::{Connections, tls};
 use crate::path::telemetry::{Metrics, TargetMetrics};
+
+/// What may be asked for below a prefix that goes to its pool as it is.
+const PASSED_METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+const PASSED_METHODS_TEXT: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Why tables cannot be built of a configuration that is right in itself.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +48,8 @@ pub(crate) struct Snapshot {
     pub(crate) routes: Vec<Arc<Route>>,
     by_name: HashMap<String, Arc<Route>>,
     wildcard: Option<Arc<Route>>,
+    /// Prefixes of paths that go to a pool as they are, each as a route with one target.
+    passthrough: Vec<(String, Arc<Route>)>,
 }
 
 /// A model name that clients ask for.
@@ -71,17 +82,31 @@ pub(crate) struct Target {
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) name: String,
+    /// The name as `x-weir-target`.
+    header: HeaderValue,
+    timeouts: Timeouts,
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     pub(crate) dialects: DialectSet,
     pub(crate) balance: Balance,
     /// Whose turn it is under `round_robin`.
     pub(crate) turn: AtomicUsize,
     pub(crate) credential: Option<Credential>,
+    reach: Reach,
+}
+
+/// How a pool's endpoints are reached: while that stays, connections to them may.
+#[derive(Debug, PartialEq, Eq)]
+struct Reach {
+    connect: Duration,
+    http2: bool,
+    /// The certificate authorities of its own, as they were read.
+    authorities: Option<Vec<u8>>,
 }
 
 /// One address of a pool.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
+    config: router_core::config::Endpoint,
     /// `host:port`, as in metrics and logs.
     pub(crate) label: Arc<str>,
     /// The `host` header it gets.
@@ -108,11 +133,18 @@ pub(crate) fn try_file(path: &Path, what: FileUse) -> Result<(), String> {
 }
 
 impl Snapshot {
-    /// Builds the tables, reading secrets and certificates.
-    pub(crate) fn build(config: Config, metrics: &Metrics) -> Result<Self, BuildError> {
+    /// Builds the tables, reading secrets and certificates. What `previous` tables know of an endpoint goes on:
+    /// its connections, and the attempts that are under way there.
+    pub(crate) fn build(
+        config: Config,
+        metrics: &Metrics,
+        previous: Option<&Self>,
+    ) -> Result<Self, BuildError> {
         let mut pools = Vec::new();
         for pool in &config.pools {
-            pools.push(Arc::new(Pool::build(pool)?));
+            let same = |known: &&Arc<Pool>| known.name == pool.name;
+            let known = previous.and_then(|previous| previous.pools.iter().find(same));
+            pools.push(Arc::new(Pool::build(pool, known.map(|known| &**known))?));
         }
         let mut routes = Vec::new();
         for route in &config.routes {
@@ -122,7 +154,41 @@ impl Snapshot {
         let by_name =
             routes.iter().filter(named).map(|route| (route.name.to_string(), route.clone())).collect();
         let wildcard = routes.iter().find(|route| !named(route)).cloned();
-        Ok(Self { config, pools, routes, by_name, wildcard })
+        let mut passthrough = Vec::new();
+        for one in &config.passthrough {
+            passthrough.push((one.prefix.clone(), Arc::new(Route::of_passthrough(one, &pools, metrics))));
+        }
+        Ok(Self { config, pools, routes, by_name, wildcard, passthrough })
+    }
+
+    /// What a request head asks for, and for a path that goes to a pool as it is, the route there.
+    pub(crate) fn recognise(&self, head: &Parts) -> Result<(Intent, Option<Arc<Route>>), Reason> {
+        let (path, versioned) = (head.uri.path(), has_anthropic_version(&head.headers));
+        match recognise(head.method.as_str(), path, versioned) {
+            Err(Reason::UnknownPath) if !self.passthrough.is_empty() => {
+                let found = passthrough(self.passthrough.iter().map(|(prefix, _)| &**prefix), path)?;
+                let (_, route) =
+                    found.and_then(|index| self.passthrough.get(index)).ok_or(Reason::UnknownPath)?;
+                if !PASSED_METHODS.contains(&head.method) {
+                    return Err(Reason::MethodNotAllowed { allow: PASSED_METHODS_TEXT });
+                }
+                Ok((
+                    Intent { dialect: Dialect::Passthrough, operation: Operation::Passthrough },
+                    Some(route.clone()),
+                ))
+            }
+            intent => intent.map(|intent| (intent, None)),
+        }
+    }
+
+    /// The dialect in which a request that is refused is most likely to be understood.
+    pub(crate) fn guess(&self, head: &Parts) -> Dialect {
+        let path = head.uri.path();
+        let below = |(prefix, _): &(String, _)| path.starts_with(&**prefix);
+        if self.passthrough.iter().any(below) {
+            return Dialect::Passthrough;
+        }
+        Dialect::guess(path, has_anthropic_version(&head.headers))
     }
 
     /// The route of a model name.
@@ -177,6 +243,30 @@ impl Route {
         Ok(Self { name: route.name.as_str().into(), targets, canary: route.canary.clone(), rotation })
     }
 
+    /// The route of a prefix: a topic of its own, with one target that keeps everything as it is.
+    fn of_passthrough(
+        passthrough: &router_core::config::Passthrough,
+        pools: &[Arc<Pool>],
+        metrics: &Metrics,
+    ) -> Self {
+        let pool = &pools[passthrough.pool];
+        let name = format!("passthrough:{}", passthrough.prefix);
+        let patience = passthrough.timeout;
+        let timeouts =
+            RouteTimeouts { headers: patience, first_token: patience, answer: patience, idle: None };
+        let target = Target {
+            header: pool.header.clone(),
+            metrics: metrics.target(&name, &pool.name),
+            label: pool.name.as_str().into(),
+            pool: pool.clone(),
+            model: None,
+            weight: WEIGHT_SUM,
+            timeouts: timeouts.over(&pool.timeouts),
+        };
+        let rotation = Dialect::ALL.map(|_| Mutex::new(Rotation::new(vec![WEIGHT_SUM])));
+        Self { name: name.into(), targets: vec![target], canary: Vec::new(), rotation }
+    }
+
     /// Whether any target speaks this API.
     pub(crate) fn speaks(&self, dialect: Dialect) -> bool {
         self.targets.iter().any(|target| target.pool.dialects.contains(dialect))
@@ -184,7 +274,7 @@ impl Route {
 }
 
 impl Pool {
-    fn build(pool: &router_core::config::Pool) -> Result<Self, BuildError> {
+    fn build(pool: &router_core::config::Pool, known: Option<&Self>) -> Result<Self, BuildError> {
         let name = || pool.name.clone();
         let tls = if pool.endpoints.iter().any(|endpoint| endpoint.tls) {
             let client = tls::client(pool.ca.as_deref());
@@ -192,8 +282,15 @@ impl Pool {
         } else {
             None
         };
+        let reach = Reach::of(pool);
+        let known = known.filter(|known| known.reach == reach);
         let mut endpoints = Vec::new();
         for endpoint in &pool.endpoints {
+            let same = |known: &&Arc<Endpoint>| known.config == *endpoint;
+            if let Some(known) = known.and_then(|known| known.endpoints.iter().find(same)) {
+                endpoints.push(known.clone());
+                continue;
+            }
             let built = Endpoint::build(endpoint, tls.as_ref(), pool.timeouts.connect);
             let endpoint =
                 built.ok_or_else(|| BuildError::Host { pool: name(), endpoint: endpoint.authority() })?;
@@ -201,13 +298,25 @@ impl Pool {
         }
         let credential = pool.key.as_ref().map(Credential::read).transpose();
         Ok(Self {
+            // Letters, digits and a few signs: it always can be one.
+            header: HeaderValue::from_str(&pool.name).unwrap_or_else(|_| HeaderValue::from_static("?")),
             name: pool.name.clone(),
+            timeouts: pool.timeouts.clone(),
             endpoints,
             dialects: pool.dialects,
             balance: pool.balance,
             turn: AtomicUsize::new(0),
+            reach,
             credential: credential.map_err(|problem| BuildError::Key { pool: name(), problem })?,
         })
+    }
+}
+
+impl Reach {
+    fn of(pool: &router_core::config::Pool) -> Self {
+        // A file that cannot be read has been complained of where it is used.
+        let authorities = pool.ca.as_ref().and_then(|path| std::fs::read(path).ok());
+        Self { connect: pool.timeouts.connect, http2: pool.http2, authorities }
     }
 }
 
@@ -226,6 +335,7 @@ impl Endpoint {
         };
         let tls = tls.filter(|_| endpoint.tls).cloned();
         Some(Self {
+            config: endpoint.clone(),
             host: HeaderValue::from_str(host).ok()?,
             connections: Connections::new(endpoint, tls, connect)?,
             path_prefix: endpoint.path_prefix.clone(),

@@ -186,8 +186,14 @@ fn a_call_that_nobody_answers_does_not_keep_it_from_ending() {
     eventually("the call", || (upstream.got().len() == 1).then_some(()));
     weir.signal("INT");
     assert_eq!(weir.wait(), 0);
-    assert!(call.is_closed());
-    assert_eq!(weir.call_line("mine-1")["end"], "stopped");
+    let answer = call.answer();
+    assert_eq!(
+        (answer.status, answer.header("x-weir-reason"), answer.json()["error"]["code"].as_str()),
+        (503, Some("draining"), Some("draining"))
+    );
+    assert!(answer.header("retry-after").is_some() && call.is_closed());
+    let line = weir.call_line("mine-1");
+    assert_eq!((&line["end"], &line["reason"]), (&"stopped".into(), &"draining".into()), "{line}");
     eventually("an upstream that is free", || (upstream.gone() == 1).then_some(()));
 }
 

@@ -13,16 +13,17 @@ use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::uri::Authority;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::gateway::Gateway;
 use crate::path::telemetry::Level;
+use crate::reload::{Cause, Refused, Reloaded, Reloader};
 
 /// Serves operators until the process ends: what happens while Weir drains is worth seeing.
-pub(crate) fn open(listener: TcpListener, gateway: Arc<Gateway>) {
-    let router = router(gateway.clone());
+pub(crate) fn open(listener: TcpListener, gateway: Arc<Gateway>, reloader: Arc<Reloader>) {
+    let router = router(gateway.clone(), reloader);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             gateway.telemetry.event(Level::Error, format!("the admin listener ended: {error}"));
@@ -30,7 +31,7 @@ pub(crate) fn open(listener: TcpListener, gateway: Arc<Gateway>) {
     });
 }
 
-fn router(gateway: Arc<Gateway>) -> Router {
+fn router(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/health/live", get(|| async { "ok\n" }))
@@ -39,6 +40,7 @@ fn router(gateway: Arc<Gateway>) -> Router {
         .route("/admin/v1/routes", get(state::routes))
         .route("/admin/v1/pools", get(state::pools))
         .route("/admin/v1/config", get(state::config))
+        .route("/admin/v1/reload", post(move || reload(reloader.clone())))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "not_found", "no such path on the admin listener"))
         .layer(from_fn(guard))
         .with_state(gateway)
@@ -78,6 +80,23 @@ fn is_loopback(host: &str) -> bool {
     }
     let name = authority.host().trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+/// `POST /admin/v1/reload`: the revision that is in force now, or why the one before still is.
+async fn reload(reloader: Arc<Reloader>) -> Response {
+    let refused = match reloader.reload(Cause::Operator).await {
+        Ok(Reloaded { revision, passed_over, .. }) => {
+            return axum::Json(json!({ "revision": revision, "warnings": passed_over })).into_response();
+        }
+        Err(refused) => refused,
+    };
+    let (status, code) = match refused {
+        Refused::NoFile => (StatusCode::CONFLICT, "no_file"),
+        Refused::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        Refused::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_config"),
+        Refused::NeedsRestart(_) => (StatusCode::CONFLICT, "needs_restart"),
+    };
+    refuse(status, code, &refused.to_string())
 }
 
 fn refuse(status: StatusCode, code: &str, message: &str) -> Response {

@@ -49,8 +49,10 @@ fn describe_route(route: &Route) -> Value {
 }
 
 fn describe_pool(pool: &Pool) -> Value {
-    let dialects =
-        Dialect::ALL.into_iter().filter(|&dialect| pool.dialects.contains(dialect)).map(Dialect::name);
+    let dialects = [Dialect::OpenAi, Dialect::Anthropic]
+        .into_iter()
+        .filter(|&dialect| pool.dialects.contains(dialect))
+        .map(Dialect::name);
     let endpoints = pool.endpoints.iter().map(|endpoint| {
         json!({ "endpoint": &*endpoint.label, "inflight": endpoint.inflight.load(Ordering::Relaxed) })
     });

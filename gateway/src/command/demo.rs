@@ -19,7 +19,7 @@ pub(crate) fn demo(arguments: &Demo) -> Result<(), Stop> {
             .config;
         load::place_doors(&mut config, &arguments.doors)?;
         let servers = simulate(&mut config).await?;
-        let running = serve::start(config).await?;
+        let running = serve::start(config, None).await?;
         running.announce();
         tour(&running.data(), &running.admin(), &servers).map_err(|error| Stop::Failed(error.to_string()))?;
         running.until_stopped().await

@@ -10,10 +10,15 @@ use super::Stop;
 use crate::cli::{DoorArguments, Run};
 use crate::snapshot;
 
+/// The file that `weir run` was asked for. An environment variable that is set to nothing is as good as not set:
+/// compose files leave them so.
+pub(crate) fn file(arguments: &Run) -> Option<&Path> {
+    arguments.config.as_deref().filter(|path| !path.is_empty()).map(Path::new)
+}
+
 /// The configuration that `weir run` was asked for, and what of it is passed over.
-pub(super) fn of_run(arguments: &Run) -> Result<(Config, Vec<&'static str>), Stop> {
-    // An environment variable that is set to nothing is as good as not set: compose files leave them so.
-    let file = arguments.config.as_deref().filter(|path| !path.is_empty()).map(Path::new);
+pub(crate) fn of_run(arguments: &Run) -> Result<(Config, Vec<&'static str>), Stop> {
+    let file = file(arguments);
     let upstreams: Vec<&str> =
         arguments.upstreams.iter().map(String::as_str).filter(|argument| !argument.is_empty()).collect();
     let key_env = arguments.upstream_key_env.as_deref().filter(|name| !name.is_empty());

@@ -3,7 +3,7 @@
 mod check;
 mod demo;
 mod health;
-mod load;
+pub(crate) mod load;
 mod run;
 mod serve;
 

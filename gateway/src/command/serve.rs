@@ -1,29 +1,27 @@
 //! A gateway's life: built, opened, run until it is told to stop, drained.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
-use router_core::config::{Address, Config, LogFormat};
+use router_core::config::{Address, Config};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Stop;
 use crate::admin;
 use crate::gateway::Gateway;
-use crate::path::accept::{Doors, listen};
+use crate::path::accept::Doors;
 use crate::path::telemetry::{Level, LogSink, LogStyle, Metrics, Telemetry, panics};
+use crate::reload::{Cause, Reloader, Source};
 use crate::snapshot::Snapshot;
-
-/// How long a gateway that was told to stop still takes calls: until load balancers have seen it unready.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// A gateway whose doors are open.
 pub(super) struct Running {
     gateway: Arc<Gateway>,
-    doors: Doors,
+    doors: Arc<Doors>,
     admin: std::net::SocketAddr,
-    drain: Duration,
+    reloader: Arc<Reloader>,
+    hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -40,21 +38,22 @@ pub(super) fn live(life: impl Future<Output = Result<(), Stop>>) -> Result<(), S
     ended
 }
 
-/// Builds the tables and opens the doors.
-pub(super) async fn start(config: Config) -> Result<Running, Stop> {
+/// Builds the tables and opens the doors. `source` is where the configuration came from, for
+/// reading it again.
+pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Running, Stop> {
     let failed = |error: &dyn std::fmt::Display| Stop::Failed(error.to_string());
     let metrics = Metrics::new().map_err(|error| failed(&error))?;
-    let log = LogSink::start(style(config.log.format), metrics.log_dropped.clone())
+    let log = LogSink::start(LogStyle::of(config.log.format), metrics.log_dropped.clone())
         .map_err(|error| failed(&error))?;
-    let (listen_at, admin_at, drain) =
-        (config.listen.clone(), config.admin.address.clone(), config.drain.requests);
-    let snapshot = Snapshot::build(config, &metrics).map_err(|error| Stop::Usage(error.to_string()))?;
+    let (listen_at, admin_at) = (config.listen.clone(), config.admin.address.clone());
+    let snapshot = Snapshot::build(config, &metrics, None).map_err(|error| Stop::Usage(error.to_string()))?;
     let telemetry = Telemetry::new(metrics, log, &snapshot.config.log);
     let gateway = Gateway::new(snapshot, telemetry);
     std::panic::set_hook(Box::new(panics::hook(gateway.telemetry.clone())));
 
     let signals = |kind| signal(kind).map_err(|error| failed(&error));
     let (terminate, interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+    let hangup = signals(SignalKind::hangup())?;
     let Address::Tcp(admin_at) = admin_at else {
         return Err(Stop::Usage("admin.address: Unix sockets are not supported by this version".into()));
     };
@@ -63,16 +62,20 @@ pub(super) async fn start(config: Config) -> Result<Running, Stop> {
         .map_err(|error| Stop::Failed(format!("cannot listen on {admin_at}: {error}")))?;
     let admin = admin_listener.local_addr().map_err(|error| failed(&error))?;
     let addresses: Vec<_> = listen_at.iter().map(|listen| listen.address.clone()).collect();
-    let doors = listen(&gateway, &addresses).await.map_err(Stop::Failed)?;
-    admin::open(admin_listener, gateway.clone());
-    Ok(Running { gateway, doors, admin, drain, terminate, interrupt })
+    let doors = Doors::new();
+    let opened = doors.open(&addresses).await.map_err(Stop::Failed)?;
+    doors.settle(&gateway, opened);
+    let reloader = Reloader::new(source, gateway.clone(), doors.clone());
+    admin::open(admin_listener, gateway.clone(), reloader.clone());
+    tokio::spawn(reloader.clone().watch());
+    Ok(Running { gateway, doors, admin, reloader, hangup, terminate, interrupt })
 }
 
 impl Running {
     /// Where clients are listened for.
     pub(super) fn data(&self) -> String {
         let urls: Vec<String> =
-            self.doors.addresses.iter().map(|address| format!("http://{address}")).collect();
+            self.doors.addresses().iter().map(|address| format!("http://{address}")).collect();
         urls.join(",")
     }
 
@@ -98,14 +101,11 @@ impl Running {
     /// Runs until a signal, then drains: SIGTERM with a grace for load balancers, SIGINT at once. A second
     /// signal ends it there and then.
     pub(super) async fn until_stopped(mut self) -> Result<(), Stop> {
-        let grace = tokio::select! {
-            _ = self.terminate.recv() => GRACE,
-            _ = self.interrupt.recv() => Duration::ZERO,
-        };
+        let with_grace = self.until_told().await;
         self.gateway.start_draining();
         self.gateway.telemetry.event(Level::Info, "draining");
         let drained = tokio::select! {
-            drained = finish(&mut self.doors, grace, self.drain) => drained,
+            drained = finish(&self.gateway, &self.doors, with_grace) => drained,
             _ = self.terminate.recv() => false,
             _ = self.interrupt.recv() => false,
         };
@@ -118,21 +118,28 @@ impl Running {
         self.gateway.telemetry.log.flush();
         Ok(())
     }
-}
 
-async fn finish(doors: &mut Doors, grace: Duration, drain: Duration) -> bool {
-    tokio::time::sleep(grace).await;
-    doors.close(drain).await
-}
-
-const fn by_terminal(terminal: bool) -> LogStyle {
-    if terminal { LogStyle::Human } else { LogStyle::Json }
-}
-
-fn style(format: LogFormat) -> LogStyle {
-    match format {
-        LogFormat::Json => LogStyle::Json,
-        LogFormat::Human => LogStyle::Human,
-        LogFormat::Auto => by_terminal(std::io::stderr().is_terminal()),
+    /// Reloads at every SIGHUP until told to stop. Whether load balancers get time to notice.
+    async fn until_told(&mut self) -> bool {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return true,
+                _ = self.interrupt.recv() => return false,
+                _ = self.hangup.recv() => {
+                    let reloader = self.reloader.clone();
+                    // Metric and log hear of how it went.
+                    tokio::spawn(async move { reloader.reload(Cause::Signal).await.map(drop).unwrap_or_default() });
+                }
+            }
+        }
     }
+}
+
+async fn finish(gateway: &Gateway, doors: &Doors, with_grace: bool) -> bool {
+    let drain = gateway.snapshot().config.drain.clone();
+    doors.leave();
+    if with_grace {
+        tokio::time::sleep(drain.grace).await;
+    }
+    doors.close(gateway, drain.requests, drain.streams).await
 }

@@ -33,7 +33,8 @@ impl Failure {
         let refusal = self.reason.refuse(dialect, account.request_id());
         {
             let mut facts = account.facts();
-            facts.ending = Some(Ending::Refused);
+            let stopped = self.reason == Reason::Draining;
+            facts.ending = Some(if stopped { Ending::Stopped } else { Ending::Refused });
             facts.reason = Some(self.reason.code());
             facts.source = Some(self.reason.source());
             facts.cause = self.cause;

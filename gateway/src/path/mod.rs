@@ -24,11 +24,13 @@ pub(crate) mod telemetry;
 
 mod failure;
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::Response;
+use router_core::dialect::Reason;
 use tower::layer::layer_fn;
 use tower::{ServiceBuilder, service_fn};
 
@@ -37,6 +39,7 @@ pub(crate) use failure::Failure;
 use self::accept::Arrival;
 use self::identify::Call;
 use self::stream::AnswerBody;
+use self::telemetry::Account;
 use crate::gateway::Gateway;
 
 /// What a room says in the end.
@@ -56,7 +59,7 @@ pub(crate) fn build(
         // First, so that every answer leaves with an id and every call leaves an account, panics included.
         .layer(layer_fn(|inner| accept::Accept::new(gateway.clone(), inner)))
         // Before anything that can refuse, so that every refusal has the caller's shape.
-        .layer(layer_fn(dialect::Recognise::new))
+        .layer(layer_fn(|inner| dialect::Recognise::new(gateway.clone(), inner)))
         // The only room that reads a body, under its limits; behind it, nothing is unknown about the call.
         .layer(layer_fn(|inner| identify::Identify::new(gateway.clone(), inner)))
         .service(service_fn(exchange))
@@ -71,7 +74,22 @@ async fn exchange(mut call: Call) -> Reply {
     call.account.facts().target = Some(target);
     let route = call.route.clone();
     // One attempt; dropping it at any point closes its connection, which stops the upstream.
-    let answer = send::send(&mut call, &route.targets[target], permit).await?;
+    let account = call.account.clone();
+    let answer = while_served(&account, send::send(&mut call, &route.targets[target], permit)).await?;
     // Relayed as it arrives, watched in passing.
     Ok(stream::relay(&call, target, answer))
+}
+
+/// Waits for a room, but not longer than the process does for such calls. The doors wake every call when that
+/// changes.
+async fn while_served<T>(
+    account: &Account,
+    room: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let mut room = pin!(room);
+    poll_fn(|context| match account.is_stopped() {
+        true => Poll::Ready(Err(Reason::Draining.into())),
+        false => room.as_mut().poll(context),
+    })
+    .await
 }

@@ -3,8 +3,10 @@
 
 mod anthropic;
 mod openai;
+mod passthrough;
 mod refusal;
 
+pub use passthrough::passthrough;
 pub use refusal::{Reason, Refusal, Source};
 
 /// An API's wire shape.
@@ -14,6 +16,8 @@ pub enum Dialect {
     OpenAi,
     /// Anthropic's.
     Anthropic,
+    /// Whatever a pool behind a prefix of paths speaks; Weir's own errors there have LangServe's shape.
+    Passthrough,
 }
 
 /// The dialects that a pool's endpoints speak.
@@ -44,6 +48,8 @@ pub enum Operation {
     Models,
     /// `GET /v1/models/{id}`
     Model,
+    /// Anything below a prefix that goes to its pool as it is.
+    Passthrough,
 }
 
 /// The API and the operation that a request head asks for.
@@ -56,8 +62,8 @@ pub struct Intent {
 }
 
 impl Dialect {
-    /// Both, in the order of their declaration.
-    pub const ALL: [Self; 2] = [Self::OpenAi, Self::Anthropic];
+    /// All, in the order of their declaration.
+    pub const ALL: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Passthrough];
 
     /// Its place in [`Dialect::ALL`], for tables by dialect.
     #[must_use]
@@ -65,6 +71,7 @@ impl Dialect {
         match self {
             Self::OpenAi => 0,
             Self::Anthropic => 1,
+            Self::Passthrough => 2,
         }
     }
 
@@ -74,6 +81,7 @@ impl Dialect {
         match self {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
+            Self::Passthrough => "passthrough",
         }
     }
 
@@ -88,7 +96,7 @@ impl Dialect {
     #[must_use]
     pub fn model_list(self, names: &[String], upstream: Vec<serde_json::Value>) -> String {
         match self {
-            Self::OpenAi => openai::model_list(names, upstream),
+            Self::OpenAi | Self::Passthrough => openai::model_list(names, upstream),
             Self::Anthropic => anthropic::model_list(names, upstream),
         }
     }
@@ -97,7 +105,7 @@ impl Dialect {
     #[must_use]
     pub fn model(self, name: &str) -> String {
         match self {
-            Self::OpenAi => openai::model(name),
+            Self::OpenAi | Self::Passthrough => openai::model(name),
             Self::Anthropic => anthropic::model(name),
         }
         .to_string()
@@ -110,6 +118,7 @@ impl Dialect {
         match self {
             Self::OpenAi => openai::error_event(message, kind, code),
             Self::Anthropic => anthropic::error_event(message),
+            Self::Passthrough => passthrough::error_event(message, kind, code),
         }
     }
 }
@@ -127,6 +136,7 @@ impl Operation {
             Self::CountTokens => "count_tokens",
             Self::Models => "models",
             Self::Model => "model",
+            Self::Passthrough => "passthrough",
         }
     }
 }
@@ -141,6 +151,8 @@ impl DialectSet {
         match dialect {
             Dialect::OpenAi => self.openai,
             Dialect::Anthropic => self.anthropic,
+            // What a prefix leads to speaks whatever its callers do.
+            Dialect::Passthrough => true,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{Dialect, anthropic, openai};
+use super::{Dialect, anthropic, openai, passthrough};
 
 /// Longest client-made string that is repeated in an error.
 const ECHO_CHARS_MAX: usize = 128;
@@ -80,6 +80,8 @@ pub enum Reason {
     },
     /// No target of the route speaks the caller's API or can serve now.
     NoEndpoint,
+    /// Weir is being stopped, and the time for the answer is over.
+    Draining,
     /// No connection to the endpoint came about.
     ConnectFailed,
     /// No connection to the endpoint came about in time.
@@ -161,6 +163,7 @@ impl Reason {
             Self::ModelNotString => (400, CALLER, "invalid_model"),
             Self::UnknownModel { .. } => (404, CALLER, "model_not_found"),
             Self::NoEndpoint => (503, SERVER, "no_endpoint"),
+            Self::Draining => (503, SERVER, "draining"),
             Self::ConnectFailed => (502, UPSTREAM, "connect_failed"),
             Self::ConnectTimeout => (502, UPSTREAM, "connect_timeout"),
             Self::HeadersTimeout => (504, UPSTREAM, "headers_timeout"),
@@ -200,7 +203,7 @@ impl Reason {
             | Self::FirstTokenTimeout
             | Self::AnswerTimeout
             | Self::BadResponse => Source::Upstream,
-            Self::BodyMemory | Self::NoEndpoint | Self::Internal => Source::Internal,
+            Self::BodyMemory | Self::NoEndpoint | Self::Draining | Self::Internal => Source::Internal,
             _ => Source::Downstream,
         }
     }
@@ -240,6 +243,7 @@ impl Reason {
             Self::ModelNotString => "The request body's `model` must be a string.".into(),
             Self::UnknownModel { model, known } => unknown_model(model, known).into(),
             Self::NoEndpoint => "No endpoint can serve this model through this API now.".into(),
+            Self::Draining => "The gateway is being stopped.".into(),
             Self::ConnectFailed => "The model server could not be reached.".into(),
             Self::ConnectTimeout => "The model server could not be reached in time.".into(),
             Self::HeadersTimeout => "The model server did not begin an answer in time.".into(),
@@ -267,10 +271,12 @@ impl Reason {
         let body = match dialect {
             Dialect::OpenAi => openai::error(&message, kind, self.param(), code),
             Dialect::Anthropic => anthropic::error(&message, status, request_id),
+            Dialect::Passthrough => passthrough::error(&message),
         };
         let weir_reason = match self {
             Self::NoEndpoint => Some("no-endpoint"),
             Self::BodyMemory => Some("memory"),
+            Self::Draining => Some("draining"),
             _ => None,
         };
         let allow = if let Self::MethodNotAllowed { allow } = self { Some(*allow) } else { None };

@@ -11,6 +11,7 @@ mod event;
 mod frame;
 mod keys;
 mod openai;
+mod passthrough;
 mod responses;
 mod sse;
 mod whole;

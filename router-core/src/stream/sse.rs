@@ -4,7 +4,7 @@
 use super::event::Event;
 use super::frame::{Block, Framer};
 use super::keys::Counts;
-use super::{Finish, StreamEnd, Summary, Usage, anthropic, openai};
+use super::{Finish, StreamEnd, Summary, Usage, anthropic, openai, passthrough};
 use crate::dialect::Dialect;
 
 /// Watches one event stream.
@@ -88,6 +88,10 @@ impl SseWatch {
     /// parser will not dispatch it, but what it says of the end and of usage is believed if it came whole.
     pub fn end(&mut self) {
         self.tally.on_unfinished(self.framer.unfinished());
+        if self.tally.dialect == Dialect::Passthrough {
+            // No terminator is known, so a proper end of the body is the end of the stream.
+            self.tally.ending.get_or_insert(Ending::Complete);
+        }
     }
 
     /// Whether an event (or a comment) has begun and no blank line has ended it. Whoever appends an event must
@@ -156,6 +160,7 @@ impl Tally {
         match self.dialect {
             Dialect::OpenAi => openai::read(event, first_token_seen),
             Dialect::Anthropic => anthropic::read(event, first_token_seen),
+            Dialect::Passthrough => passthrough::read(event),
         }
     }
 

@@ -64,7 +64,7 @@ impl WholeWatch {
     /// Searches `text` for both values; says from where on it must be searched again with more.
     fn search(&mut self, text: &[u8]) -> usize {
         let finish_key = match self.dialect {
-            Dialect::OpenAi => &FINISH_REASON,
+            Dialect::OpenAi | Dialect::Passthrough => &FINISH_REASON,
             Dialect::Anthropic => &STOP_REASON,
         };
         let finish_settled = search_key(text, finish_key, keys::read_finish, |finish: Finish| {

@@ -1,4 +1,4 @@
-//! The doors: listening sockets, the connections behind them, and their end.
+//! A door: a listening socket, the connections behind it, and their end.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -10,12 +10,12 @@ use http::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use router_core::config::Address;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::interval_at;
 
 use super::Arrival;
+use super::doors::Stage;
 use super::patience::{Heard, Patience, TICK};
 use crate::gateway::Gateway;
 use crate::path;
@@ -29,64 +29,8 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Pause after the system could not give a connection (mostly: no descriptors), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The open doors of a running gateway.
-#[derive(Debug)]
-pub(crate) struct Doors {
-    pub(crate) addresses: Vec<SocketAddr>,
-    stage: watch::Sender<Stage>,
-    /// Ends when the last connection has.
-    alive: mpsc::Receiver<()>,
-}
-
-/// How far the doors are from their end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Open,
-    /// Nothing new comes in; what is in flight is finished.
-    Closing,
-    /// What is in flight is broken off.
-    Ending,
-}
-
-/// Opens a door at each address and serves what comes in.
-pub(crate) async fn listen(gateway: &Arc<Gateway>, addresses: &[Address]) -> Result<Doors, String> {
-    let (stage, _) = watch::channel(Stage::Open);
-    let (guard, alive) = mpsc::channel(1);
-    let mut bound = Vec::new();
-    for address in addresses {
-        let fault = |error: std::io::Error| format!("cannot listen on {address}: {error}");
-        let Address::Tcp(address) = address else {
-            return Err(format!(
-                "cannot listen on {address}: Unix sockets are not supported by this version"
-            ));
-        };
-        let listener = TcpListener::bind(address).await.map_err(fault)?;
-        bound.push((listener.local_addr().map_err(fault)?, listener));
-    }
-    let mut addresses = Vec::new();
-    for (address, listener) in bound {
-        addresses.push(address);
-        tokio::spawn(accept(listener, gateway.clone(), stage.subscribe(), guard.clone()));
-    }
-    Ok(Doors { addresses, stage, alive })
-}
-
-impl Doors {
-    /// Closes the doors, lets the connections finish what is in flight, and waits for that at most `patience`.
-    /// Whether all finished.
-    pub(crate) async fn close(&mut self, patience: Duration) -> bool {
-        self.stage.send_replace(Stage::Closing);
-        tokio::time::timeout(patience, self.alive.recv()).await.is_ok()
-    }
-
-    /// Breaks off what is in flight. Telemetry must have been told first: that is how answers learn of it.
-    pub(crate) async fn end(mut self) {
-        self.stage.send_replace(Stage::Ending);
-        self.alive.recv().await;
-    }
-}
-
-async fn accept(
+/// Serves what comes in at one door, until it closes.
+pub(super) async fn accept(
     listener: TcpListener,
     gateway: Arc<Gateway>,
     mut stage: watch::Receiver<Stage>,
@@ -96,7 +40,7 @@ async fn accept(
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stage.wait_for(|stage| *stage > Stage::Open) => return,
+            _ = stage.wait_for(|stage| *stage >= Stage::Closing) => return,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -159,9 +103,13 @@ where
                 patience.look_for_caller();
             }
             changed = stage.changed() => {
-                connection.as_mut().graceful_shutdown();
-                if changed.is_err() || *stage.borrow() == Stage::Ending {
+                let stage = *stage.borrow_and_update();
+                if changed.is_err() || stage == Stage::Ending {
+                    connection.as_mut().graceful_shutdown();
                     break;
+                }
+                if stage >= Stage::Closing {
+                    connection.as_mut().graceful_shutdown();
                 }
             }
         }

@@ -3,6 +3,7 @@
 
 mod discard;
 mod door;
+mod doors;
 mod headers;
 mod patience;
 mod sane;
@@ -20,11 +21,11 @@ use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use router_core::dialect::{Dialect, Reason};
+use router_core::dialect::Reason;
 use tower::Service;
 
 pub(crate) use discard::{discard, discard_rest};
-pub(crate) use door::{Doors, listen};
+pub(crate) use doors::Doors;
 pub(crate) use patience::Busy;
 pub(crate) use sane::is_chunked_at_most;
 
@@ -101,7 +102,7 @@ where
             let open = Account::open(gateway.telemetry.clone(), request_id.clone(), started);
             let account = open.account().clone();
             note_headers(&gateway, &account, &head.headers);
-            let dialect = Dialect::guess(head.uri.path(), has_anthropic_version(&head.headers));
+            let dialect = gateway.snapshot().guess(&head);
             let origin = Origin { peer: arrival.peer, request_id: request_id.clone() };
 
             // Called only within, since already the call may panic and not just what it returns.
@@ -143,7 +144,8 @@ fn probe(gateway: &Gateway, request: &Request<Incoming>) -> Option<Response<Answ
 }
 
 fn note_headers(gateway: &Gateway, account: &Account, headers: &HeaderMap) {
-    let logged = &gateway.telemetry.logged_headers;
+    let snapshot = gateway.snapshot();
+    let logged = &snapshot.config.log.headers;
     if logged.is_empty() {
         return;
     }

@@ -18,7 +18,7 @@ fn gateway() -> Arc<Gateway> {
     let upstream = UpstreamArgument::parse("http://127.0.0.1:1").unwrap();
     let metrics = Metrics::new().unwrap();
     let log = LogSink::start(LogStyle::Json, metrics.log_dropped.clone()).unwrap();
-    let snapshot = Snapshot::build(from_upstreams(&[upstream], None).unwrap(), &metrics).unwrap();
+    let snapshot = Snapshot::build(from_upstreams(&[upstream], None).unwrap(), &metrics, None).unwrap();
     let telemetry = Telemetry::new(metrics, log, &snapshot.config.log);
     Gateway::new(snapshot, telemetry)
 }

@@ -6,13 +6,15 @@ use std::task::{Context, Poll};
 use http::Response;
 use http::request::Parts;
 use hyper::body::Incoming;
-use router_core::dialect::{Dialect, Intent, recognise};
+use router_core::dialect::{Dialect, Intent};
 use tower::Service;
 
 use super::accept::{self, Admitted, Origin};
 use super::stream::AnswerBody;
 use super::telemetry::Account;
 use super::{Failure, Reply, Walk};
+use crate::gateway::Gateway;
+use crate::snapshot::Route;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -21,6 +23,8 @@ pub(crate) struct Known {
     pub(crate) account: Arc<Account>,
     pub(crate) origin: Origin,
     pub(crate) intent: Intent,
+    /// Where the path leads if it goes to its pool as it is.
+    pub(crate) passthrough: Option<Arc<Route>>,
     pub(crate) head: Parts,
     pub(crate) body: Incoming,
 }
@@ -28,12 +32,13 @@ pub(crate) struct Known {
 /// The room.
 #[derive(Clone, Debug)]
 pub(crate) struct Recognise<S> {
+    gateway: Arc<Gateway>,
     inner: S,
 }
 
 impl<S> Recognise<S> {
-    pub(crate) fn new(inner: S) -> Self {
-        Self { inner }
+    pub(crate) fn new(gateway: Arc<Gateway>, inner: S) -> Self {
+        Self { gateway, inner }
     }
 }
 
@@ -54,23 +59,22 @@ where
     }
 
     fn call(&mut self, request: Admitted) -> Self::Future {
+        let gateway = self.gateway.clone();
         let mut inner = self.inner.clone();
         Box::pin(async move {
             let account = request.account.clone();
-            let (path, versioned) =
-                (request.head.uri.path(), accept::has_anthropic_version(&request.head.headers));
-            let guess = Dialect::guess(path, versioned);
-            let intent = recognise(request.head.method.as_str(), path, versioned);
-            let (dialect, reply): (Dialect, Reply) = match intent {
-                Ok(intent) => {
+            let recognised = gateway.snapshot().recognise(&request.head);
+            let (dialect, reply): (Dialect, Reply) = match recognised {
+                Ok((intent, passthrough)) => {
                     account.facts().intent = Some(intent);
                     let Admitted { account, origin, head, body } = request;
-                    (intent.dialect, inner.call(Known { account, origin, intent, head, body }).await)
+                    let known = Known { account, origin, intent, passthrough, head, body };
+                    (intent.dialect, inner.call(known).await)
                 }
                 Err(reason) => {
                     account.facts().unknown = Some(accept::method_and_path(&request.head));
                     accept::discard(request.body, &request.head.headers);
-                    (guess, Err(reason.into()))
+                    (gateway.snapshot().guess(&request.head), Err(reason.into()))
                 }
             };
             Ok(reply.unwrap_or_else(|failure| failure.answer(dialect, &account)))

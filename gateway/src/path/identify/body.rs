@@ -13,13 +13,14 @@ use crate::path::accept::{discard, discard_rest};
 /// Memory that an announced length is taken on trust for; beyond it grows with what really comes.
 const TRUSTED_BYTES: u64 = 1024 * 1024;
 
-/// The body, if it is not encoded, not larger than `limit_bytes` and whole.
-pub(super) async fn read(mut body: Incoming, headers: &HeaderMap, limit_bytes: u64) -> Result<Bytes, Reason> {
+/// Whether the body cannot be judged as it is.
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     let encoded = |encoding: &http::HeaderValue| !encoding.as_bytes().eq_ignore_ascii_case(b"identity");
-    if headers.get(CONTENT_ENCODING).is_some_and(encoded) {
-        discard(body, headers);
-        return Err(Reason::EncodedBody);
-    }
+    headers.get(CONTENT_ENCODING).is_some_and(encoded)
+}
+
+/// The body, if it is not larger than `limit_bytes` and whole.
+pub(super) async fn read(mut body: Incoming, headers: &HeaderMap, limit_bytes: u64) -> Result<Bytes, Reason> {
     let announced = announced(headers);
     if announced.is_some_and(|bytes| bytes > limit_bytes) {
         discard(body, headers);

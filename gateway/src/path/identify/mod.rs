@@ -16,7 +16,7 @@ use router_core::dialect::{Intent, Operation, Reason};
 use router_core::identify::scan;
 use tower::Service;
 
-use super::accept::Origin;
+use super::accept::{Origin, discard};
 use super::dialect::Known;
 use super::stream::AnswerBody;
 use super::telemetry::{Account, Limit};
@@ -33,7 +33,7 @@ pub(crate) struct Call {
     pub(crate) intent: Intent,
     pub(crate) head: Parts,
     pub(crate) body: Bytes,
-    /// Where the model's name stands in the body, quotes included.
+    /// Where the model's name stands in the body, quotes included. Empty where bodies are not looked into.
     pub(crate) model_span: Range<usize>,
     pub(crate) route: Arc<Route>,
 }
@@ -80,10 +80,14 @@ where
 }
 
 async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
-    let Known { account, origin, intent, head, body } = request;
+    let Known { account, origin, intent, passthrough, head, body } = request;
+    if passthrough.is_none() && body::is_encoded(&head.headers) {
+        discard(body, &head.headers);
+        return Err(Reason::EncodedBody.into());
+    }
     let waited = Instant::now();
     // One snapshot for the whole judgement, whatever is reloaded while the body comes.
-    let snapshot = gateway.snapshot();
+    let snapshot = Arc::clone(&gateway.snapshot());
     let body = body::read(body, &head.headers, snapshot.config.limits.body_bytes).await;
     account.facts().body_wait = waited.elapsed();
     let body = match body {
@@ -96,6 +100,10 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
         }
     };
     account.facts().bytes_in = body.len() as u64;
+    if let Some(route) = passthrough {
+        account.facts().route = Some(route.clone());
+        return Ok(Call { account, origin, intent, head, body, model_span: 0..0, route });
+    }
     let scan = scan(&body)?;
     let route = snapshot.route(&scan.model).filter(|route| route.speaks(intent.dialect));
     let Some(route) = route.cloned() else {

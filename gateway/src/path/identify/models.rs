@@ -183,6 +183,13 @@ async fn get(
 }
 
 impl Catalogue {
+    /// Keeps nothing of what upstreams said that may be gone.
+    pub(crate) fn forget(&self) {
+        for slot in &self.kept {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
     fn slot(&self, dialect: Dialect) -> &Mutex<Option<Kept>> {
         &self.kept[dialect.index()]
     }

@@ -43,14 +43,18 @@ pub(crate) fn to_upstream(
     headers.insert(FORWARDED_FOR, origin.peer.clone());
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     headers.insert(X_REQUEST_ID, origin.request_id.clone());
-    // The answer is watched in passing, and can be only where it is not compressed.
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if dialect != Dialect::Passthrough {
+        // The answer is watched in passing, and can be only where it is not compressed.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     if let Some(credential) = &pool.credential {
         for name in &CREDENTIALS {
             headers.remove(name);
         }
         match dialect {
-            Dialect::OpenAi => headers.insert(AUTHORIZATION, credential.bearer().clone()),
+            Dialect::OpenAi | Dialect::Passthrough => {
+                headers.insert(AUTHORIZATION, credential.bearer().clone())
+            }
             Dialect::Anthropic => headers.insert(X_API_KEY, credential.plain().clone()),
         };
     }

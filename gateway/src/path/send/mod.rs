@@ -44,7 +44,7 @@ pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Re
     let headers = std::mem::take(&mut call.head.headers);
     let headers = to_upstream(headers, &call.origin, pool, permit.endpoint(), call.intent.dialect);
     let path = call.head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let request = request(Method::POST, permit.endpoint(), path, headers, body)?;
+    let request = request(call.head.method.clone(), permit.endpoint(), path, headers, body)?;
 
     let dispatched = Instant::now();
     {
@@ -68,7 +68,8 @@ pub(crate) fn request(
     mut headers: HeaderMap,
     body: Rope,
 ) -> Result<Request<RopeBody>, Failure> {
-    if method == Method::POST {
+    let may_have_none = matches!(method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
+    if !may_have_none || !body.is_empty() {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
     let mut request = Request::new(RopeBody::new(body));

@@ -1,6 +1,5 @@
 //! The facts of one call, noted by the rooms that it walks through.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -103,7 +102,7 @@ impl Account {
 
     /// Whether the process ends now, and does not wait for this call.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.telemetry.stopping.load(Ordering::Relaxed)
+        self.telemetry.is_stopped(|| self.facts().stream)
     }
 
     fn settle(&self, ending: Ending) {

@@ -1,12 +1,15 @@
 //! The log: lines are handed over in memory and written by one thread, off the request path.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::IntCounter;
+use router_core::config::LogFormat;
 
 use super::Record;
 use super::line::Line as Json;
@@ -25,6 +28,8 @@ const FLUSH: Duration = Duration::from_secs(2);
 pub(crate) struct LogSink {
     lines: SyncSender<Line>,
     dropped: IntCounter,
+    /// Whether lines are for humans.
+    human: Arc<AtomicBool>,
 }
 
 /// A line that is not a call's.
@@ -49,6 +54,18 @@ pub(crate) enum Style {
     Human,
 }
 
+impl Style {
+    /// The style that a format asks for here and now.
+    pub(crate) fn of(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Json => Self::Json,
+            LogFormat::Human => Self::Human,
+            LogFormat::Auto if std::io::stderr().is_terminal() => Self::Human,
+            LogFormat::Auto => Self::Json,
+        }
+    }
+}
+
 enum Line {
     Call(Box<Record>, SystemTime),
     Event(Event, SystemTime),
@@ -60,8 +77,15 @@ impl LogSink {
     /// Starts the writing thread; `dropped` counts the lines that found no room.
     pub(crate) fn start(style: Style, dropped: IntCounter) -> std::io::Result<Self> {
         let (lines, receiver) = sync_channel(LINES_MAX);
-        thread::Builder::new().name("log".into()).spawn(move || write_lines(&receiver, style))?;
-        Ok(Self { lines, dropped })
+        let human = Arc::new(AtomicBool::new(style == Style::Human));
+        let shared = human.clone();
+        thread::Builder::new().name("log".into()).spawn(move || write_lines(&receiver, &shared))?;
+        Ok(Self { lines, dropped, human })
+    }
+
+    /// How lines look from now on.
+    pub(super) fn set_style(&self, style: Style) {
+        self.human.store(style == Style::Human, Ordering::Relaxed);
     }
 
     pub(super) fn call(&self, record: Box<Record>) {
@@ -112,10 +136,11 @@ impl Level {
 }
 
 /// The writing thread: sleeps while there is nothing, then gathers lines and writes them at once.
-fn write_lines(receiver: &Receiver<Line>, style: Style) {
+fn write_lines(receiver: &Receiver<Line>, human: &AtomicBool) {
     while let Ok(first) = receiver.recv() {
         let mut next = Some(first);
         while let Some(line) = next {
+            let style = if human.load(Ordering::Relaxed) { Style::Human } else { Style::Json };
             write_batch(receiver, line, style);
             pause();
             next = receiver.try_recv().ok();

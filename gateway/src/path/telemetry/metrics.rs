@@ -40,6 +40,10 @@ pub(crate) struct Metrics {
     inflight: IntGaugeVec,
     overhead: Histogram,
     limit_hits: [IntCounter; Limit::ALL.len()],
+    /// 1 if the last reload succeeded, or none was asked for.
+    pub(crate) reload_succeeded: IntGauge,
+    /// Counts the configurations that were put into force, from 1.
+    pub(crate) revision: IntGauge,
     pub(crate) panics: IntCounter,
     pub(crate) log_dropped: IntCounter,
 }
@@ -173,6 +177,12 @@ impl Metrics {
             inflight: gauges(&registry, "inflight", "Attempts that have not ended.", &["target"])?,
             overhead,
             limit_hits: Limit::ALL.map(|limit| limit_hits.with_label_values(&[limit.name()])),
+            reload_succeeded: gauge(
+                &registry,
+                "config_last_reload_success",
+                "Whether the last reload succeeded.",
+            )?,
+            revision: gauge(&registry, "config_revision", "Configurations put into force so far.")?,
             panics: counter(&registry, "panics_total", "Mistakes of Weir's own that ended a request.")?,
             log_dropped: counter(&registry, "log_lines_dropped_total", "Log lines that found no room.")?,
             registry,
@@ -254,6 +264,14 @@ fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<In
     let counter = IntCounter::new(name, help)?;
     registry.register(Box::new(counter.clone()))?;
     Ok(counter)
+}
+
+/// A gauge that starts at 1.
+fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    let gauge = IntGauge::new(name, help)?;
+    gauge.set(1);
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
 }
 
 fn counters(

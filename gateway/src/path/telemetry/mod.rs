@@ -10,7 +10,7 @@ pub(crate) mod panics;
 mod record;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 pub(crate) use account::{Account, Ending, Facts, Open};
 use log::Event;
@@ -24,28 +24,43 @@ pub(crate) struct Telemetry {
     pub(crate) metrics: Metrics,
     pub(crate) log: LogSink,
     /// Whether each call gets a line.
-    access: bool,
-    /// Request headers that go into a call's line, in lower case.
-    pub(crate) logged_headers: Vec<String>,
-    /// Whether the process ends now, so that calls which are not over end by its doing.
-    stopping: AtomicBool,
+    access: AtomicBool,
+    /// Which calls the process does not wait for any more: a [`Stopping`].
+    stopping: AtomicU8,
 }
 
 impl Telemetry {
     pub(crate) fn new(metrics: Metrics, log: LogSink, logged: &router_core::config::Log) -> Self {
-        let logged_headers = logged.headers.clone();
-        Self { metrics, log, access: logged.access, logged_headers, stopping: AtomicBool::new(false) }
+        let access = AtomicBool::new(logged.access);
+        Self { metrics, log, access, stopping: AtomicU8::new(Stopping::Nothing as u8) }
+    }
+
+    /// Logs as told from now on.
+    pub(crate) fn configure(&self, logged: &router_core::config::Log) {
+        self.access.store(logged.access, Ordering::Relaxed);
+        self.log.set_style(LogStyle::of(logged.format));
+    }
+
+    /// From now on answers that come whole are broken off.
+    pub(crate) fn hurry(&self) {
+        self.stopping.store(Stopping::Whole as u8, Ordering::Relaxed);
     }
 
     /// From now on what is in flight is broken off.
     pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.stopping.store(Stopping::All as u8, Ordering::Relaxed);
+    }
+
+    /// Whether the process ends now and does not wait for such a call.
+    pub(crate) fn is_stopped(&self, stream: impl FnOnce() -> bool) -> bool {
+        let stopping = self.stopping.load(Ordering::Relaxed);
+        stopping == Stopping::All as u8 || stopping == Stopping::Whole as u8 && !stream()
     }
 
     /// Takes in a closed account.
     fn settle(&self, record: Box<Record>) {
         self.metrics.settle(&record);
-        if self.access {
+        if self.access.load(Ordering::Relaxed) {
             self.log.call(record);
         }
     }
@@ -54,6 +69,15 @@ impl Telemetry {
     pub(crate) fn event(&self, level: Level, message: impl Into<String>) {
         self.log.event(Event { level, message: message.into() });
     }
+}
+
+/// Which calls a process that ends does not wait for any more.
+#[derive(Clone, Copy, Debug)]
+enum Stopping {
+    Nothing,
+    /// Those whose answer comes whole.
+    Whole,
+    All,
 }
 
 /// A shared telemetry.
