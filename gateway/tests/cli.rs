@@ -78,7 +78,7 @@ fn run_refuses_a_key_that_is_not_set() {
 
 #[test]
 fn run_refuses_addresses_that_it_cannot_listen_on() {
-    for listen in ["8080", "nowhere", "weir.example:8080", "unix:/run/weir.sock", "127.0.0.1:70000"] {
+    for listen in ["8080", "nowhere", "weir.example:8080", "unix:run/weir.sock", "127.0.0.1:70000"] {
         assert_one_line(&run(&[UP[0], UP[1], "--listen", listen]), 2, &["--listen: "]);
     }
     for admin in ["0.0.0.0:9901", "[::]:9901", "10.0.0.1:9901"] {

@@ -5,6 +5,7 @@
 //! [`from_upstreams`] makes it without any file. Where the text comes from is the gateway's business.
 
 mod address;
+mod bounds;
 mod check;
 mod defaults;
 mod expand;
@@ -49,7 +50,7 @@ pub struct Config {
     pub log: Log,
     /// Groups of endpoints that serve the same thing, in the file's order; at least one.
     pub pools: Vec<Pool>,
-    /// Model names that clients ask for, in the file's order; at least one.
+    /// Model names that clients ask for, in the file's order; at least one, unless there is a passthrough.
     pub routes: Vec<Route>,
     /// Paths that go to a pool as they are, in the file's order.
     pub passthrough: Vec<Passthrough>,
@@ -283,27 +284,25 @@ impl Config {
 }
 
 impl Listen {
-    /// Reads `host:port` by the rules of the file, for a command line.
+    /// Reads `host:port` or `unix:/path` by the rules of the file, for a command line.
     ///
     /// # Errors
     ///
     /// One line that says what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
-        scalar::address(text)
-            .map(|address| Self { address: address.into() })
-            .map_err(|complaint| complaint.to_string())
+        address::anywhere(text).map(|address| Self { address }).map_err(|complaint| complaint.to_string())
     }
 }
 
 impl Admin {
-    /// Reads a loopback `host:port` by the rules of the file, for a command line.
+    /// Reads a loopback `host:port` or `unix:/path` by the rules of the file, for a command line.
     ///
     /// # Errors
     ///
     /// One line that says what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
-        scalar::loopback(text)
-            .map(|address| Self { address: address.into(), metrics: None })
+        address::local(text)
+            .map(|address| Self { address, metrics: None })
             .map_err(|complaint| complaint.to_string())
     }
 }

@@ -1,24 +1,34 @@
 //! A configuration as it would be written: the file's shape and key names, every default filled in, no
 //! secret in it. What comes out can be loaded again.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::expand::escape;
-use super::{Canary, Config, Pool, Route, Secret, Target, WEIGHT_SUM, scalar, url};
+use super::scalar::{render_duration, render_size};
+use super::{Address, Canary, Config, Limits, Passthrough, Pool, Route, Secret, Target, WEIGHT_SUM, url};
 
 /// The configuration as JSON. A secret appears as the place where it is found. Object keys come in
 /// alphabetical order, so two configurations can be compared line by line.
 #[must_use]
 pub fn to_json(config: &Config) -> Value {
-    let listen: Vec<_> =
-        config.listen.iter().map(|one| json!({ "address": one.address.to_string() })).collect();
+    let listen: Vec<_> = config.listen.iter().map(|one| place(&one.address)).collect();
     let pools: Map<_, _> = config.pools.iter().map(|one| (one.name.clone(), pool(one))).collect();
     let routes: Map<_, _> = config.routes.iter().map(|one| (one.name.clone(), route(config, one))).collect();
+    let mut admin = place(&config.admin.address);
+    if let Some(metrics) = &config.admin.metrics {
+        admin["metrics"] = place(metrics);
+    }
     json!({
         "listen": listen,
-        "admin": { "address": config.admin.address.to_string() },
-        "limits": { "body": scalar::render_size(config.limits.body_bytes) },
-        "drain": scalar::render_duration(config.drain.requests),
+        "admin": admin,
+        "limits": limits(&config.limits),
+        "drain": {
+            "grace": render_duration(config.drain.grace),
+            "requests": render_duration(config.drain.requests),
+            "streams": render_duration(config.drain.streams),
+        },
         "log": {
             "format": config.log.format.name(),
             "access": config.log.access,
@@ -26,6 +36,26 @@ pub fn to_json(config: &Config) -> Value {
         },
         "pools": pools,
         "routes": routes,
+        "passthrough": config.passthrough.iter().map(|one| passthrough(config, one)).collect::<Vec<_>>(),
+    })
+}
+
+fn place(address: &Address) -> Value {
+    json!({ "address": escape(&address.to_string()) })
+}
+
+fn limits(limits: &Limits) -> Value {
+    json!({
+        "head": render_size(limits.head_bytes),
+        "uri": render_size(limits.uri_bytes),
+        "body": render_size(limits.body_bytes),
+        "body_memory": render_size(limits.body_memory_bytes),
+        "connections": limits.connections,
+        "header_read": render_duration(limits.header_read),
+        "body_read": render_duration(limits.body_read),
+        "body_rate": render_size(limits.body_rate_bytes),
+        "idle": render_duration(limits.idle),
+        "client_stall": render_duration(limits.client_stall),
     })
 }
 
@@ -38,7 +68,15 @@ fn pool(pool: &Pool) -> Value {
         "endpoints": endpoints,
         "dialects": dialects,
         "balance": pool.balance.name(),
-        "timeouts": { "connect": scalar::render_duration(pool.timeouts.connect) },
+        "timeouts": {
+            "connect": render_duration(pool.timeouts.connect),
+            "headers": render_duration(pool.timeouts.headers),
+            "first_token": render_duration(pool.timeouts.first_token),
+            "idle": render_duration(pool.timeouts.idle),
+            "answer": render_duration(pool.timeouts.answer),
+        },
+        "http2": pool.http2,
+        "usage": pool.usage.name(),
     });
     if let Some(secret) = &pool.key {
         out["key"] = match secret {
@@ -55,7 +93,16 @@ fn pool(pool: &Pool) -> Value {
 fn route(config: &Config, route: &Route) -> Value {
     let targets: Vec<_> = route.targets.iter().map(|one| target(config, one)).collect();
     let canary: Vec<_> = route.canary.iter().map(|one| rule(config, route, one)).collect();
-    json!({ "targets": targets, "canary": canary })
+    let times = &route.timeouts;
+    let times = [
+        ("headers", times.headers),
+        ("first_token", times.first_token),
+        ("idle", times.idle),
+        ("answer", times.answer),
+    ];
+    let set = |(key, time): (&str, Option<Duration>)| Some((key.to_owned(), render_duration(time?).into()));
+    let timeouts: Map<_, _> = times.into_iter().filter_map(set).collect();
+    json!({ "targets": targets, "canary": canary, "timeouts": timeouts })
 }
 
 fn target(config: &Config, target: &Target) -> Value {
@@ -63,6 +110,14 @@ fn target(config: &Config, target: &Target) -> Value {
     let mut out = json!({ "pool": config.pools[target.pool].name, "weight": ratio });
     if let Some(model) = &target.model {
         out["model"] = escape(model).into();
+    }
+    out
+}
+
+fn passthrough(config: &Config, one: &Passthrough) -> Value {
+    let mut out = json!({ "prefix": escape(&one.prefix), "pool": config.pools[one.pool].name });
+    if let Some(timeout) = one.timeout {
+        out["timeout"] = render_duration(timeout).into();
     }
     out
 }

@@ -1,7 +1,6 @@
-//! What a single value may be: durations, sizes, names, addresses. Each function takes the text and gives
+//! What a single value may be: durations, sizes, counts, names, paths. Each function takes the text and gives
 //! the value or what to tell its author; where the value stands is not known here.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -93,38 +92,30 @@ pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Compla
     if let Some((_, value)) = words.iter().find(|(name, _)| *name == text) {
         return Ok(*value);
     }
-    let names: Vec<_> = words.iter().map(|(name, _)| *name).collect();
-    let choice = match names.as_slice() {
-        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
-        _ => names.concat(),
-    };
-    let complaint = Complaint::new(format!("expected {choice}, found {}", shown(text)));
-    Err(match nearest(text, names) {
+    let complaint = Complaint::new(format!("expected {}, found {}", choice(words), shown(text)));
+    Err(match nearest(text, words.iter().map(|(name, _)| *name)) {
         Some(name) => complaint.help(format!("did you mean `{name}`?")),
         None => complaint,
     })
 }
 
-/// Reads `host:port` where the host is an IP address or `localhost`.
-pub(super) fn address(text: &str) -> Result<SocketAddr, Complaint> {
-    if text.starts_with("unix:") {
-        return Err(Complaint::new("Unix sockets are not supported by this version").help(ADDRESS));
+/// The words of a choice as a sentence has them.
+pub(super) fn choice<T>(words: &[(&str, T)]) -> String {
+    let names: Vec<_> = words.iter().map(|(name, _)| *name).collect();
+    match names.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => names.concat(),
     }
-    let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
-    let found = local.map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    found.or_else(|| text.parse().ok()).ok_or_else(|| {
-        Complaint::new(format!("expected an IP address and a port, found {}", shown(text))).help(ADDRESS)
-    })
 }
 
-/// Reads an [`address`] that only this machine reaches.
-pub(super) fn loopback(text: &str) -> Result<SocketAddr, Complaint> {
-    let address = address(text)?;
-    if !address.ip().is_loopback() {
-        return Err(Complaint::new("without admin keys the admin listener binds to loopback only")
-            .help("as in 127.0.0.1:9901"));
+/// Reads a whole number within a range, both ends included.
+pub(super) fn count(text: &str, (least, most): (u64, u64)) -> Result<u64, Complaint> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Complaint::new(format!("expected a whole number, found {}", shown(text))));
     }
-    Ok(address)
+    text.parse().ok().filter(|number| (least..=most).contains(number)).ok_or_else(|| {
+        Complaint::new(format!("{} is out of range", shown(text))).help(format!("{least} to {most}"))
+    })
 }
 
 /// Reads a header's name and turns it into lower case.
@@ -179,6 +170,35 @@ pub(super) fn file_path(text: &str) -> Result<PathBuf, Complaint> {
     Ok(PathBuf::from(text))
 }
 
+/// Reads a prefix of request paths, as it may stand for itself and for everything below it. Only what can be
+/// read in one way is taken: no escapes, parameters or segments that a server could resolve to somewhere else.
+pub(super) fn path_prefix(text: &str) -> Result<String, Complaint> {
+    let refused = |message: &str| Err(Complaint::new(message).help("as in /chain or /apps/letters"));
+    if !text.starts_with('/') || text.ends_with('/') {
+        return refused("a prefix begins with `/` and does not end with one");
+    }
+    if text.len() > NAME_CHARS_MAX || !text.bytes().all(|b| b.is_ascii_graphic() && !b"%?#;\\".contains(&b)) {
+        return refused(
+            "a prefix is up to 256 visible ASCII characters, none of them `%`, `?`, `#`, `;` or `\\`",
+        );
+    }
+    if text.contains("//") || text.split('/').any(|segment| segment == "." || segment == "..") {
+        return refused("no `//`, `.` or `..` in a prefix");
+    }
+    let taken = OWN_PATHS.iter().find(|own| text.strip_prefix(**own).is_some_and(below));
+    match taken {
+        Some(own) => refused(&format!("`{own}` and what is below it are answered by Weir itself")),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// Whether what follows a path is that path itself or something below it.
+fn below(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with('/')
+}
+
+/// Paths that never go on as they are: those of the APIs, of the probes and of Weir.
+const OWN_PATHS: [&str; 3] = ["/v1", "/health", "/weir"];
 /// Units of a duration in nanoseconds.
 const UNITS: [(&str, u64); 4] =
     [("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
@@ -205,7 +225,6 @@ const CREDENTIAL_HEADERS: [&str; 10] = [
     "x-amz-security-token",
     "ocp-apim-subscription-key",
 ];
-const ADDRESS: &str = "as in 127.0.0.1:8080, 0.0.0.0:8080, [::1]:8080 or localhost:8080";
 /// As many digits as a billionth has.
 const FRACTION_DIGITS_MAX: usize = 9;
 const HEADER_BYTES_MAX: usize = 128;

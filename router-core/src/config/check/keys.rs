@@ -16,7 +16,7 @@ pub(super) struct Section {
 
 pub(super) static TOP: Section = Section {
     place: "the top level",
-    known: &["listen", "admin", "limits", "drain", "log", "pools", "routes"],
+    known: &["listen", "admin", "limits", "drain", "log", "pools", "routes", "passthrough"],
     later: &[
         "segments",
         "anonymous",
@@ -25,7 +25,6 @@ pub(super) static TOP: Section = Section {
         "degrade",
         "backpressure",
         "audit",
-        "passthrough",
         "runtime",
         "policy",
         "trace",
@@ -34,17 +33,32 @@ pub(super) static TOP: Section = Section {
 pub(super) static LISTEN: Section =
     Section { place: "`listen[]`", known: &["address"], later: &["tls", "trust_headers"] };
 pub(super) static ADMIN: Section =
-    Section { place: "`admin`", known: &["address"], later: &["tls", "keys", "metrics"] };
+    Section { place: "`admin`", known: &["address", "metrics"], later: &["tls", "keys"] };
+pub(super) static METRICS: Section =
+    Section { place: "`admin.metrics`", known: &["address"], later: &["tls"] };
 pub(super) static LIMITS: Section = Section {
     place: "`limits`",
-    known: &["body"],
-    later: &["head", "uri", "body_memory", "connections", "header_read", "body_read", "idle", "client_stall"],
+    known: &[
+        "head",
+        "uri",
+        "body",
+        "body_memory",
+        "connections",
+        "header_read",
+        "body_read",
+        "body_rate",
+        "idle",
+        "client_stall",
+    ],
+    later: &[],
 };
+pub(super) static DRAIN: Section =
+    Section { place: "`drain`", known: &["grace", "requests", "streams"], later: &[] };
 pub(super) static LOG: Section =
     Section { place: "`log`", known: &["format", "access", "headers"], later: &[] };
 pub(super) static POOL: Section = Section {
     place: "`pools.NAME`",
-    known: &["endpoints", "dialects", "key", "ca", "balance", "timeouts"],
+    known: &["endpoints", "dialects", "key", "ca", "balance", "timeouts", "http2", "usage"],
     later: &[
         "discover",
         "client_certificate",
@@ -56,8 +70,6 @@ pub(super) static POOL: Section = Section {
         "affinity",
         "health",
         "ejection",
-        "usage",
-        "http2",
         "scaling",
     ],
 };
@@ -65,21 +77,43 @@ pub(super) static ENDPOINT: Section =
     Section { place: "`pools.NAME.endpoints[]`", known: &["url"], later: &["weight"] };
 pub(super) static POOL_TIMEOUTS: Section = Section {
     place: "`pools.NAME.timeouts`",
-    known: &["connect"],
-    later: &["headers", "first_token", "idle", "answer", "min_rate"],
+    known: &["connect", "headers", "first_token", "idle", "answer"],
+    later: &["min_rate"],
 };
 pub(super) static ROUTE: Section = Section {
     place: "`routes.NAME`",
-    known: &["targets", "canary"],
-    later: &["fallback", "retry", "degrade", "hedge", "when_full", "queue", "timeouts", "allow"],
+    known: &["targets", "canary", "timeouts"],
+    later: &["fallback", "retry", "degrade", "hedge", "when_full", "queue", "allow"],
 };
 pub(super) static TARGET: Section =
     Section { place: "`routes.NAME.targets[]`", known: &["pool", "model", "weight"], later: &[] };
 pub(super) static CANARY: Section =
     Section { place: "`routes.NAME.canary[]`", known: &["header", "equals", "target"], later: &["guard"] };
+pub(super) static ROUTE_TIMEOUTS: Section = Section {
+    place: "`routes.NAME.timeouts`",
+    known: &["headers", "first_token", "idle", "answer"],
+    later: &["min_rate"],
+};
+pub(super) static PASSTHROUGH: Section =
+    Section { place: "`passthrough[]`", known: &["prefix", "pool", "timeout"], later: &["retry"] };
 
-static ALL: [&Section; 11] =
-    [&TOP, &LISTEN, &ADMIN, &LIMITS, &LOG, &POOL, &ENDPOINT, &POOL_TIMEOUTS, &ROUTE, &TARGET, &CANARY];
+static ALL: [&Section; 15] = [
+    &TOP,
+    &LISTEN,
+    &ADMIN,
+    &METRICS,
+    &LIMITS,
+    &DRAIN,
+    &LOG,
+    &POOL,
+    &ENDPOINT,
+    &POOL_TIMEOUTS,
+    &ROUTE,
+    &TARGET,
+    &CANARY,
+    &ROUTE_TIMEOUTS,
+    &PASSTHROUGH,
+];
 
 impl Section {
     pub(super) fn knows(&self, key: &str) -> bool {

@@ -5,11 +5,16 @@
 //! ([`Reader`]) knows how to take fields, lists and texts out of the tree; the sections of the file say
 //! which ones they want.
 
+mod doors;
 mod keys;
+mod limits;
+mod passthrough;
 mod pools;
 mod reader;
 mod routes;
 mod service;
+mod timeouts;
+mod values;
 
 use std::path::Path;
 
@@ -50,22 +55,13 @@ pub fn load_with_files(
 
 fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let fields = reader.fields(root, &keys::TOP)?;
-    let listen = service::listen(reader, &fields);
-    let admin = service::admin(reader, &fields);
-    let limits = service::limits(reader, &fields);
+    let listen = doors::listen(reader, &fields);
+    let admin = doors::admin(reader, &fields, &listen);
+    let limits = limits::limits(reader, &fields);
     let drain = service::drain(reader, &fields);
     let log = service::log(reader, &fields);
     let pools = pools::pools(reader, &fields);
     let routes = routes::routes(reader, &fields, pools.as_deref());
-    service::apart(reader, &fields, &listen, &admin);
-    Some(Config {
-        listen,
-        admin,
-        limits,
-        drain,
-        log,
-        pools: pools.unwrap_or_default(),
-        routes,
-        passthrough: Vec::new(),
-    })
+    let passthrough = passthrough::passthrough(reader, &fields, pools.as_deref());
+    Some(Config { listen, admin, limits, drain, log, pools: pools.unwrap_or_default(), routes, passthrough })
 }

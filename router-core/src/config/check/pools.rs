@@ -1,14 +1,14 @@
 //! The section `pools`: groups of endpoints that serve the same thing.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::keys;
 use super::reader::{At, Entry, Fields, REFUSED_LATER, Reader};
+use super::{keys, timeouts};
 use crate::config::expand::is_variable_name;
 use crate::config::problem::{Complaint, FileUse, shown};
+use crate::config::suggest::nearest;
 use crate::config::tree::Value;
-use crate::config::{Balance, Endpoint, Pool, Secret, Timeouts, scalar, url};
+use crate::config::{Balance, Endpoint, Pool, Secret, Usage, scalar, url};
 use crate::dialect::DialectSet;
 
 /// The pools of the file, each in its place even if something is wrong with it, so that routes are checked
@@ -44,9 +44,10 @@ fn pool(reader: &mut Reader<'_>, at: &At<'_>, name: &str) -> Pool {
     {
         pool.balance = found;
     }
-    if let Some(at) = fields.get("timeouts") {
-        pool.timeouts.connect = connect(reader, at);
-    }
+    timeouts::of_pool(reader, &fields, &mut pool.timeouts);
+    pool.http2 = reader.switch(&fields, "http2").unwrap_or(pool.http2);
+    let words = Usage::ALL.map(|usage| (usage.name(), usage));
+    pool.usage = reader.word(&fields, "usage", &words).unwrap_or(pool.usage);
     pool
 }
 
@@ -141,14 +142,24 @@ fn balance(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Balance> {
     })
 }
 
-fn connect(reader: &mut Reader<'_>, at: &At<'_>) -> Duration {
-    let fields = reader.fields(at, &keys::POOL_TIMEOUTS);
-    let at = fields.as_ref().and_then(|fields| fields.get("connect"));
-    at.and_then(|at| reader.value(at, "a duration", |text| scalar::duration(text, CONNECT_RANGE)))
-        .unwrap_or_else(|| Timeouts::default().connect)
+/// The pool of that name; none if the names are not known.
+pub(super) fn index(name: &str, pools: Option<&[Pool]>) -> Result<Option<usize>, Complaint> {
+    let Some(pools) = pools else { return Ok(None) };
+    if let Some(index) = pools.iter().position(|pool| pool.name == name) {
+        return Ok(Some(index));
+    }
+    let names = pools.iter().map(|pool| pool.name.as_str());
+    Err(match nearest(name, names.clone()) {
+        Some(near) => Complaint::new(format!("no pool {}, did you mean {}?", shown(name), shown(near))),
+        None => {
+            let known: Vec<_> = names.take(NAMES_SHOWN_MAX).map(shown).collect();
+            Complaint::new(format!("no pool {}", shown(name)))
+                .help(format!("the pools are {}", known.join(", ")))
+        }
+    })
 }
 
 /// Where a secret can be.
 const PLACES: [&str; 2] = ["env", "file"];
-/// From a local socket's time to the point where TCP itself gives up.
-const CONNECT_RANGE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(60));
+/// So many names help; more hide the message.
+const NAMES_SHOWN_MAX: usize = 8;

@@ -1,16 +1,19 @@
 //! The section `routes`: the model names that clients ask for, and where their calls go.
 
-use super::keys;
 use super::reader::{At, Entry, Fields, Reader};
-use crate::config::problem::{Complaint, shown};
-use crate::config::suggest::nearest;
-use crate::config::{Canary, Pool, Route, RouteTimeouts, Target, scalar, weights};
+use super::{keys, passthrough, pools, timeouts};
+use crate::config::problem::Complaint;
+use crate::config::{Canary, Pool, Route, Target, scalar, weights};
 
-/// `pools` is `None` where no names of pools are known, so that not every target is reported for it.
+/// The routes of the file: at least one, unless other paths lead to a pool. `pools` is `None` where no names of pools are known, so that not every target is reported for it.
 pub(super) fn routes(reader: &mut Reader<'_>, top: &Fields<'_>, pools: Option<&[Pool]>) -> Vec<Route> {
+    let optional = passthrough::is_there(top);
+    if optional && top.get("routes").is_none() {
+        return Vec::new();
+    }
     let Some(at) = reader.required(top, "routes") else { return Vec::new() };
     let Some(entries) = reader.entries(at) else { return Vec::new() };
-    if entries.is_empty() {
+    if entries.is_empty() && !optional {
         reader.refuse(at, Complaint::new("at least one route is needed"));
     }
     let mut routes = Vec::with_capacity(entries.len());
@@ -38,7 +41,7 @@ fn route(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str, pools: Option
         name: name.to_owned(),
         targets: Vec::new(),
         canary: Vec::new(),
-        timeouts: RouteTimeouts::default(),
+        timeouts: timeouts::of_route(reader, fields),
     };
     if let Some(at) = reader.required(fields, "targets") {
         route.targets = targets(reader, at, pools);
@@ -102,7 +105,7 @@ fn weight(reader: &mut Reader<'_>, fields: &Fields<'_>, single: bool) -> Option<
 fn target(reader: &mut Reader<'_>, fields: &Fields<'_>, pools: Option<&[Pool]>) -> Option<Target> {
     let model = fields.get("model").map(|at| reader.value(at, "the name of a model", scalar::visible));
     let at = reader.required(fields, "pool")?;
-    let pool = reader.value(at, "the name of a pool", |name| pool_index(name, pools))??;
+    let pool = reader.value(at, "the name of a pool", |name| pools::index(name, pools))??;
     // A model that is there and wrong leaves no target to compare others with.
     let model = match model {
         Some(found) => Some(found?),
@@ -128,7 +131,7 @@ fn canary(
                 Some((pool, model)) => (pool, Some(scalar::visible(model)?)),
                 None => (text, None),
             };
-            Ok(pool_index(pool, pools)?.map(|pool| Target { pool, model, weight: 0 }))
+            Ok(pools::index(pool, pools)?.map(|pool| Target { pool, model, weight: 0 }))
         })
     })??;
     let found = targets.iter().position(|other| other.pool == target.pool && other.model == target.model);
@@ -139,24 +142,5 @@ fn canary(
     Some(Canary { header: header?, equals: equals?, target })
 }
 
-/// The pool of that name; none if the names are not known.
-fn pool_index(name: &str, pools: Option<&[Pool]>) -> Result<Option<usize>, Complaint> {
-    let Some(pools) = pools else { return Ok(None) };
-    if let Some(index) = pools.iter().position(|pool| pool.name == name) {
-        return Ok(Some(index));
-    }
-    let names = pools.iter().map(|pool| pool.name.as_str());
-    Err(match nearest(name, names.clone()) {
-        Some(near) => Complaint::new(format!("no pool {}, did you mean {}?", shown(name), shown(near))),
-        None => {
-            let known: Vec<_> = names.take(NAMES_SHOWN_MAX).map(shown).collect();
-            Complaint::new(format!("no pool {}", shown(name)))
-                .help(format!("the pools are {}", known.join(", ")))
-        }
-    })
-}
-
 /// Words that stand where a route's name does in `/weir/backpressure/…`.
 const RESERVED: [&str; 2] = ["stream", "pools"];
-/// So many names help; more hide the message.
-const NAMES_SHOWN_MAX: usize = 8;

@@ -1,88 +1,41 @@
-//! The sections about Weir itself: `listen`, `admin`, `limits`, `drain` and `log`.
-
-use std::net::SocketAddr;
-use std::time::Duration;
+//! The sections about Weir's own running: `drain` and `log`.
 
 use super::keys;
 use super::reader::{At, Fields, Reader};
+use crate::config::bounds::{self, LOG_HEADERS_MAX};
 use crate::config::problem::Complaint;
-use crate::config::{Address, Admin, Drain, Limits, Listen, Log, LogFormat, scalar};
-
-pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
-    let Some(at) = top.get("listen") else { return vec![Listen::default()] };
-    let Some(items) = reader.items(at) else { return Vec::new() };
-    if items.is_empty() {
-        reader.refuse(at, Complaint::new("at least one address is needed"));
-    }
-    let mut listen: Vec<Listen> = Vec::with_capacity(items.len());
-    for item in &items {
-        let Some((place, address)) = address(reader, item, &keys::LISTEN, scalar::address) else { continue };
-        if address.port() != 0 && listen.contains(&Listen { address: address.into() }) {
-            reader.refuse(&place, Complaint::new(format!("{address} is listened on already")));
-        }
-        listen.push(Listen { address: address.into() });
-    }
-    listen
-}
-
-pub(super) fn admin(reader: &mut Reader<'_>, top: &Fields<'_>) -> Admin {
-    let found = top.get("admin").and_then(|at| address(reader, at, &keys::ADMIN, scalar::loopback));
-    found.map_or_else(Admin::default, |(_, address)| Admin { address: address.into(), metrics: None })
-}
-
-/// Clients and operators cannot be listened for at the same place.
-pub(super) fn apart(reader: &mut Reader<'_>, top: &Fields<'_>, listen: &[Listen], admin: &Admin) {
-    let Some(at) = top.get("listen").or_else(|| top.get("admin")) else { return };
-    let Address::Tcp(theirs) = admin.address else { return };
-    let (theirs, port) = (theirs.ip(), theirs.port());
-    for Listen { address } in listen {
-        let Address::Tcp(address) = address else { continue };
-        let (ip, same_port) = (address.ip(), address.port() == port && port != 0);
-        if same_port && (ip == theirs || ip.is_unspecified()) {
-            let complaint = Complaint::new(format!("{address} is also where operators are listened for"));
-            reader.refuse(at, complaint.help(format!("`admin.address` is {}", admin.address)));
-        }
-    }
-}
-
-/// The `address` of a mapping that must have one.
-fn address<'n>(
-    reader: &mut Reader<'_>,
-    at: &At<'n>,
-    section: &keys::Section,
-    parse: fn(&str) -> Result<SocketAddr, Complaint>,
-) -> Option<(At<'n>, SocketAddr)> {
-    let fields = reader.fields(at, section)?;
-    let address = reader.required(&fields, "address")?;
-    Some((address.clone(), reader.value(address, "an address", parse)?))
-}
-
-pub(super) fn limits(reader: &mut Reader<'_>, top: &Fields<'_>) -> Limits {
-    let default = Limits::default();
-    let fields = top.get("limits").and_then(|at| reader.fields(at, &keys::LIMITS));
-    let body = fields.as_ref().and_then(|fields| fields.get("body"));
-    let body_bytes = body.and_then(|at| reader.value(at, "a size", |text| scalar::size(text, BODY_RANGE)));
-    Limits { body_bytes: body_bytes.unwrap_or(default.body_bytes), ..default }
-}
+use crate::config::tree::Value;
+use crate::config::{Drain, Log, LogFormat, scalar};
 
 pub(super) fn drain(reader: &mut Reader<'_>, top: &Fields<'_>) -> Drain {
-    let found =
-        top.get("drain").map(|at| reader.value(at, "a duration", |text| scalar::duration(text, DRAIN_RANGE)));
-    found.flatten().map_or_else(Drain::default, |time| Drain {
-        requests: time,
-        streams: time,
-        ..Drain::default()
-    })
+    let default = Drain::default();
+    let Some(at) = top.get("drain") else { return default };
+    if !matches!(at.node.value, Value::Mapping(_)) {
+        let found = reader.value(at, "a duration or a mapping", |text| scalar::duration(text, bounds::DRAIN));
+        return found.map_or_else(Drain::default, |time| Drain { requests: time, streams: time, ..default });
+    }
+    let Some(fields) = reader.fields(at, &keys::DRAIN) else { return default };
+    let grace = reader.duration(&fields, "grace", bounds::DRAIN).unwrap_or(default.grace);
+    let requests = reader.duration(&fields, "requests", bounds::DRAIN);
+    let streams = reader.duration(&fields, "streams", bounds::DRAIN);
+    let unread = fields.get("requests").is_some() && requests.is_none();
+    let requests = requests.unwrap_or(default.requests);
+    if let (Some(at), Some(streams), false) = (fields.get("streams"), streams, unread)
+        && streams < requests
+    {
+        let (streams, requests) = (scalar::render_duration(streams), scalar::render_duration(requests));
+        let complaint = Complaint::new(format!("streams get {streams}, other answers {requests}"));
+        reader.refuse(at, complaint.help("a stream takes longer: at least what `requests` has"));
+    }
+    Drain { grace, requests, streams: streams.unwrap_or(requests) }
 }
 
 pub(super) fn log(reader: &mut Reader<'_>, top: &Fields<'_>) -> Log {
     let default = Log::default();
     let Some(fields) = top.get("log").and_then(|at| reader.fields(at, &keys::LOG)) else { return default };
-    let format = fields.get("format").and_then(|at| {
-        let words = LogFormat::ALL.map(|format| (format.name(), format));
-        reader.value(at, "auto, json or human", |text| scalar::word(text, &words))
-    });
-    let access = fields.get("access").and_then(|at| reader.value(at, "true or false", scalar::boolean));
+    let words = LogFormat::ALL.map(|format| (format.name(), format));
+    let format = reader.word(&fields, "format", &words);
+    let access = reader.switch(&fields, "access");
     let headers = fields.get("headers").map(|at| log_headers(reader, at));
     Log {
         format: format.unwrap_or(default.format),
@@ -107,10 +60,3 @@ fn log_headers(reader: &mut Reader<'_>, at: &At<'_>) -> Vec<String> {
     }
     headers
 }
-
-/// Smaller bodies hold no chat, larger ones no sensible one.
-const BODY_RANGE: (u64, u64) = (1 << 10, 1 << 30);
-/// From "at once" to the longest that any orchestrator waits.
-const DRAIN_RANGE: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(3600));
-/// Each is copied for each call.
-const LOG_HEADERS_MAX: usize = 16;

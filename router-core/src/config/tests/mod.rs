@@ -3,9 +3,11 @@
 
 mod files;
 mod golden;
+mod passthrough;
 mod properties;
 mod refusals;
 mod render;
+mod running;
 mod scalars;
 mod secrets;
 mod structure;
@@ -34,6 +36,13 @@ fn loaded(text: &str) -> Config {
     let loaded = load(text, &unset).unwrap_or_else(|problems| panic!("{text}\n{problems:#?}"));
     assert_eq!(loaded.warnings, [], "{text}");
     loaded.config
+}
+
+/// Asserts that this is the only problem, at this place.
+fn refused(text: &str, path: &str, message: &str) {
+    let found = problem(text);
+    assert_eq!(found.path, path, "{text}: {found}");
+    assert!(found.to_string().contains(message), "{text}: {found}");
 }
 
 /// A file with `extra` lines at the top level and nothing wrong in the rest.

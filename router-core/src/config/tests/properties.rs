@@ -22,7 +22,10 @@ fn judge(text: &str) {
                 assert!(route.targets.iter().all(|target| target.pool < loaded.config.pools.len()), "{text}");
                 assert!(route.canary.iter().all(|rule| rule.target < route.targets.len()), "{text}");
             }
-            assert!(!loaded.config.routes.is_empty() && !loaded.config.listen.is_empty(), "{text}");
+            let config = &loaded.config;
+            assert!(!config.routes.is_empty() || !config.passthrough.is_empty(), "{text}");
+            assert!(config.passthrough.iter().all(|one| one.pool < config.pools.len()), "{text}");
+            assert!(!config.listen.is_empty(), "{text}");
             assert!(loaded.config.pools.iter().all(|pool| !pool.endpoints.is_empty()), "{text}");
         }
         Err(problems) => {

@@ -2,14 +2,8 @@
 
 use std::time::Duration;
 
-use super::{loaded, problem, problems, with_pool, with_route, with_top, with_url};
-use crate::config::{Balance, Config, LogFormat, WEIGHT_SUM};
-
-fn refused(text: &str, path: &str, message: &str) {
-    let found = problem(text);
-    assert_eq!(found.path, path, "{text}: {found}");
-    assert!(found.to_string().contains(message), "{text}: {found}");
-}
+use super::{loaded, problem, problems, refused, with_pool, with_route, with_top, with_url};
+use crate::config::{Balance, Config, Drain, Limits, LogFormat, RouteTimeouts, Timeouts, Usage, WEIGHT_SUM};
 
 #[test]
 fn a_small_file_has_every_default() {
@@ -17,9 +11,13 @@ fn a_small_file_has_every_default() {
     assert_eq!(config.listen[0].address.to_string(), "127.0.0.1:8080");
     assert_eq!(config.admin.address.to_string(), "127.0.0.1:9901");
     assert_eq!(config.limits.body_bytes, 32 << 20);
-    assert_eq!(config.drain.requests, Duration::from_secs(30));
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.drain, Drain::default());
+    assert_eq!((config.admin.metrics, config.passthrough.len()), (None, 0));
     assert_eq!((config.log.format, config.log.access, config.log.headers.len()), (LogFormat::Auto, true, 0));
+    assert_eq!(config.routes[0].timeouts, RouteTimeouts::default());
     let pool = &config.pools[0];
+    assert_eq!((&pool.timeouts, pool.http2, pool.usage), (&Timeouts::default(), false, Usage::Auto));
     assert!(pool.dialects.openai && pool.dialects.anthropic);
     assert_eq!((pool.balance, pool.timeouts.connect), (Balance::LeastRequest, Duration::from_secs(1)));
     assert_eq!((&pool.key, &pool.ca), (&None, &None));
@@ -39,7 +37,12 @@ fn listeners() {
         ("listen: [{address: example.com:80}]", "listen[0].address", "expected an IP address"),
         ("listen: [{address: ':80'}]", "listen[0].address", "expected an IP address"),
         ("listen: [{address: localhost:70000}]", "listen[0].address", "expected an IP address"),
-        ("listen: [{address: 'unix:/run/weir.sock'}]", "listen[0].address", "not supported by this version"),
+        ("listen: [{address: 'unix:run/weir.sock'}]", "listen[0].address", "the absolute path of a file"),
+        (
+            "listen: [{address: unix:/run/a}, {address: unix:/run/a}]",
+            "listen[1].address",
+            "unix:/run/a is listened on already",
+        ),
         (
             "listen: [{address: localhost:1}, {address: 127.0.0.1:1}]",
             "listen[1].address",
@@ -49,7 +52,26 @@ fn listeners() {
         ("admin: {address: 0.0.0.0:9901}", "admin.address", "loopback only"),
         ("admin: {address: '[::]:9901'}", "admin.address", "loopback only"),
         ("admin: {address: localhost:1, keys: []}", "admin.keys", "not supported by this version"),
-        ("admin: {}", "admin", "missing key `address`"),
+        (
+            "listen: [{address: unix:/run/a}]\nadmin: {address: unix:/run/a}",
+            "listen",
+            "unix:/run/a is also where operators",
+        ),
+        ("listen: [{address: 0.0.0.0:9901}]", "listen", "`admin.address` is 127.0.0.1:9901"),
+        ("admin: {metrics: 9902}", "admin.metrics", "expected a mapping"),
+        ("admin: {metrics: {}}", "admin.metrics", "missing key `address`"),
+        ("admin: {metrics: {address: 9902}}", "admin.metrics.address", "expected an IP address"),
+        (
+            "admin: {metrics: {address: 0.0.0.0:9901}}",
+            "admin.metrics.address",
+            "where operators are listened for",
+        ),
+        (
+            "admin: {metrics: {address: localhost:8080}}",
+            "admin.metrics.address",
+            "where clients are listened for",
+        ),
+        ("admin: {metrics: {address: 0.0.0.0:1, tls: {}}}", "admin.metrics.tls", "not supported"),
     ];
     for (top, path, message) in cases {
         refused(&with_top(top), path, message);
@@ -57,35 +79,18 @@ fn listeners() {
 }
 
 #[test]
-fn limits_drain_and_log() {
-    assert_eq!(loaded(&with_top("limits: {body: 1KiB}")).limits.body_bytes, 1024);
-    assert_eq!(loaded(&with_top("limits: {}")).limits.body_bytes, 32 << 20);
-    assert_eq!(loaded(&with_top("drain: 0")).drain.requests, Duration::ZERO);
-    let log = loaded(&with_top("log: {format: json, access: false, headers: [User-Agent]}")).log;
-    assert_eq!(
-        (log.format, log.access, log.headers),
-        (LogFormat::Json, false, vec!["user-agent".to_owned()])
-    );
-    let many =
-        format!("log: {{headers: [{}]}}", (0..17).map(|n| format!("x-{n}")).collect::<Vec<_>>().join(", "));
-    let cases = [
-        ("limits: {body: 1023}", "limits.body", "out of range; 1KiB to 1GiB"),
-        ("limits: {body: 2GiB}", "limits.body", "out of range"),
-        ("limits: {head: 64KiB}", "limits.head", "not supported by this version"),
-        ("drain: 61m", "drain", "out of range; 0s to 1h"),
-        ("drain: -1s", "drain", "expected a duration"),
-        ("log: {access: yes}", "log.access", "expected true or false, found `yes`"),
-        ("log: {access: 1}", "log.access", "expected true or false"),
-        ("log: {format: jsno}", "log.format", "did you mean `json`?"),
-        ("log: {headers: [user agent]}", "log.headers[0]", "not the name of a header"),
-        ("log: {headers: [X-API-Key]}", "log.headers[0]", "carries credentials"),
-        ("log: {headers: [cookie]}", "log.headers[0]", "carries credentials"),
-        ("log: {headers: [x-a, X-A]}", "log.headers[1]", "logged already"),
-        (&*many, "log.headers", "17 headers, more than 16"),
-    ];
-    for (top, path, message) in cases {
-        refused(&with_top(top), path, message);
-    }
+fn unix_sockets_and_an_address_for_metrics() {
+    let config = loaded(&with_top(
+        "listen: [{address: unix:/run/a}, {address: 127.0.0.1:1}]\n\
+         admin: {address: unix:/run/b, metrics: {address: 0.0.0.0:2}}",
+    ));
+    let addresses: Vec<_> = config.listen.iter().map(|one| one.address.to_string()).collect();
+    assert_eq!(addresses, ["unix:/run/a", "127.0.0.1:1"]);
+    assert_eq!(config.admin.address.to_string(), "unix:/run/b");
+    assert_eq!(config.admin.metrics.unwrap().to_string(), "0.0.0.0:2");
+    let config = loaded(&with_top("admin: {metrics: {address: 0.0.0.0:0}}"));
+    assert_eq!(config.admin.address.to_string(), "127.0.0.1:9901", "only the metrics are placed");
+    assert_eq!(loaded(&with_top("admin: {}")).admin.metrics, None);
 }
 
 #[test]
@@ -114,15 +119,17 @@ fn pools() {
         ("ca: ''", "pools.a.ca", "expected the path of a file"),
         ("balance: random", "pools.a.balance", "expected least_request or round_robin"),
         ("balance: affinity", "pools.a.balance", "not supported by this version"),
-        ("timeouts: {connect: 0s}", "pools.a.timeouts.connect", "out of range; 1ms to 1m"),
-        ("timeouts: {connect: 61s}", "pools.a.timeouts.connect", "out of range"),
-        ("timeouts: {headers: 1s}", "pools.a.timeouts.headers", "not supported by this version"),
+        ("timeouts: {connect: 0s}", "pools.a.timeouts.connect", "out of range; 1ms to 1h"),
+        ("timeouts: {connect: 61m}", "pools.a.timeouts.connect", "out of range"),
+        ("timeouts: {min_rate: 1}", "pools.a.timeouts.min_rate", "not supported by this version"),
+        ("http2: on", "pools.a.http2", "expected true or false, found `on`"),
+        ("usage: allways", "pools.a.usage", "did you mean `always`?"),
         ("concurrency: {}", "pools.a.concurrency", "not supported by this version"),
         ("url: http://h", "pools.a.url", "it belongs to `pools.NAME.endpoints[]`"),
         (
             "nonsense: 1",
             "pools.a.nonsense",
-            "`pools.NAME` has endpoints, dialects, key, ca, balance, timeouts",
+            "`pools.NAME` has endpoints, dialects, key, ca, balance, timeouts, http2, usage",
         ),
     ];
     for (fields, path, message) in cases {
@@ -252,11 +259,10 @@ fn route_names() {
 
 #[test]
 fn keys_of_later_versions_are_refused_by_name() {
-    for key in ["segments", "anonymous", "degrade", "backpressure", "passthrough", "identity", "quota_store"]
-    {
+    for key in ["segments", "anonymous", "degrade", "backpressure", "identity", "quota_store"] {
         refused(&with_top(&format!("{key}: x")), key, "is not supported by this version");
     }
-    for key in ["fallback", "retry", "degrade", "hedge", "when_full", "queue", "timeouts", "allow"] {
+    for key in ["fallback", "retry", "degrade", "hedge", "when_full", "queue", "allow"] {
         let text = with_top("").replace("{targets", &format!("{{{key}: x, targets"));
         refused(&text, &format!("routes.r.{key}"), "is not supported by this version");
     }

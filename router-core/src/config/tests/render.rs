@@ -9,8 +9,9 @@ use serde_json::json;
 use super::{loaded, unset};
 use crate::config::weights::shares;
 use crate::config::{
-    Admin, Balance, Canary, Config, Drain, Endpoint, Limits, Listen, Log, LogFormat, Pool, Route,
-    RouteTimeouts, Secret, Target, Timeouts, UpstreamArgument, Usage, from_upstreams, load, to_json,
+    Address, Admin, Balance, Canary, Config, Drain, Endpoint, Limits, Listen, Log, LogFormat, Passthrough,
+    Pool, Route, RouteTimeouts, Secret, Target, Timeouts, UpstreamArgument, Usage, from_upstreams, load,
+    to_json,
 };
 use crate::dialect::DialectSet;
 
@@ -19,8 +20,10 @@ fn sorted(mut config: Config) -> Config {
     let names: Vec<_> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     config.pools.sort_by(|a, b| a.name.cmp(&b.name));
     config.routes.sort_by(|a, b| a.name.cmp(&b.name));
-    for target in config.routes.iter_mut().flat_map(|route| &mut route.targets) {
-        target.pool = config.pools.iter().position(|pool| pool.name == names[target.pool]).unwrap();
+    let targets =
+        config.routes.iter_mut().flat_map(|route| &mut route.targets).map(|target| &mut target.pool);
+    for index in targets.chain(config.passthrough.iter_mut().map(|one| &mut one.pool)) {
+        *index = config.pools.iter().position(|pool| pool.name == names[*index]).unwrap();
     }
     config
 }
@@ -38,17 +41,32 @@ fn every_default_is_filled_in() {
     let expected = json!({
         "listen": [{ "address": "127.0.0.1:8080" }],
         "admin": { "address": "127.0.0.1:9901" },
-        "limits": { "body": "32MiB" },
-        "drain": "30s",
+        "limits": {
+            "head": "64KiB",
+            "uri": "8KiB",
+            "body": "32MiB",
+            "body_memory": "512MiB",
+            "connections": 10_000,
+            "header_read": "10s",
+            "body_read": "30s",
+            "body_rate": "1KiB",
+            "idle": "75s",
+            "client_stall": "1m",
+        },
+        "drain": { "grace": "5s", "requests": "30s", "streams": "30s" },
         "log": { "format": "auto", "access": true, "headers": [] },
         "pools": { "api": {
             "endpoints": [{ "url": "https://api.example.com" }],
             "dialects": ["openai", "anthropic"],
             "key": { "file": "/run/key" },
             "balance": "least_request",
-            "timeouts": { "connect": "1s" },
+            "timeouts":
+                { "connect": "1s", "headers": "1m", "first_token": "1m", "idle": "1m", "answer": "10m" },
+            "http2": false,
+            "usage": "auto",
         } },
-        "routes": { "*": { "targets": [{ "pool": "api", "weight": 1.0 }], "canary": [] } },
+        "routes": { "*": { "targets": [{ "pool": "api", "weight": 1.0 }], "canary": [], "timeouts": {} } },
+        "passthrough": [],
     });
     assert_eq!(to_json(&loaded(text)), expected);
 }
@@ -72,12 +90,112 @@ fn text_that_looks_like_a_variable_round_trips() {
     round_trip(config);
 }
 
-fn address() -> impl Strategy<Value = SocketAddr> {
+fn address() -> impl Strategy<Value = Address> {
     let ip = prop_oneof![
         any::<[u8; 4]>().prop_map(|octets| IpAddr::from(Ipv4Addr::from(octets))),
         any::<[u8; 16]>().prop_map(|octets| IpAddr::from(Ipv6Addr::from(octets))),
     ];
-    (ip, 0..=u16::MAX).prop_map(SocketAddr::from)
+    let tcp = (ip, 0..=u16::MAX).prop_map(|place| Address::Tcp(SocketAddr::from(place)));
+    prop_oneof![tcp, unix()]
+}
+
+fn unix() -> impl Strategy<Value = Address> {
+    "/[!-~äß ]{0,30}[!-.0-~]".prop_map(|path| Address::Unix(path.into()))
+}
+
+/// A time between these many microseconds.
+fn time(least: u64, most: u64) -> impl Strategy<Value = Duration> {
+    (least..=most).prop_map(Duration::from_micros)
+}
+
+fn timeouts() -> impl Strategy<Value = Timeouts> {
+    let clock = || time(1_000, 3_600_000_000);
+    (clock(), clock(), clock(), clock(), time(1_000, 86_400_000_000)).prop_map(
+        |(connect, headers, first_token, idle, answer)| Timeouts {
+            connect,
+            headers,
+            first_token,
+            idle,
+            answer,
+        },
+    )
+}
+
+fn route_timeouts() -> impl Strategy<Value = RouteTimeouts> {
+    let clock = || prop::option::of(time(1_000, 3_600_000_000));
+    (clock(), clock(), clock(), clock()).prop_map(|(headers, first_token, idle, answer)| RouteTimeouts {
+        headers,
+        first_token,
+        idle,
+        answer,
+    })
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let clock = || time(10_000, 3_600_000_000);
+    let head = (4_096..=1_048_576_u64).prop_flat_map(|head| (Just(head), 256..=head.min(65_536)));
+    let body = (1_024..=1_u64 << 30).prop_flat_map(|body| (Just(body), body..=1 << 40));
+    (head, body, 1..=1_000_000_u64, 0..=16_777_216_u64, (clock(), clock(), clock(), clock())).prop_map(
+        |(head, body, connections, body_rate_bytes, (header_read, body_read, idle, client_stall))| Limits {
+            head_bytes: head.0,
+            uri_bytes: head.1,
+            body_bytes: body.0,
+            body_memory_bytes: body.1,
+            connections,
+            header_read,
+            body_read,
+            body_rate_bytes,
+            idle,
+            client_stall,
+        },
+    )
+}
+
+fn drain() -> impl Strategy<Value = Drain> {
+    (0..=3_600_000_u64, 0..=3_600_000_u64, 0..=3_600_000_u64).prop_map(|(grace, one, other)| {
+        let time = Duration::from_millis;
+        Drain { grace: time(grace), requests: time(one.min(other)), streams: time(one.max(other)) }
+    })
+}
+
+/// Listeners that do not meet; port 0 meets nothing.
+fn doors() -> impl Strategy<Value = (Vec<Listen>, Admin)> {
+    let operators = prop_oneof![
+        (0..=u16::MAX).prop_map(|port| Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))),
+        unix(),
+    ];
+    (prop::collection::vec(address(), 1..4), operators, prop::option::of(address())).prop_map(
+        |(listen, operators, metrics)| {
+            let mut places = vec![operators.clone()];
+            let mut free = |address: &Address| {
+                let free = places.iter().all(|other| !address.meets(other) && address != other);
+                places.push(address.clone());
+                free
+            };
+            let mut listen: Vec<_> =
+                listen.into_iter().filter(&mut free).map(|address| Listen { address }).collect();
+            if listen.is_empty() {
+                let last_resort = Address::Unix("/run/weir.sock".into());
+                listen.extend(free(&last_resort).then_some(Listen { address: last_resort }));
+            }
+            (listen, Admin { address: operators, metrics: metrics.filter(&mut free) })
+        },
+    )
+}
+
+fn passthrough(pools: usize) -> impl Strategy<Value = Vec<Passthrough>> {
+    let prefix = "(/[a-z0-9$&+,=:@!~{}-]{1,9}){1,3}";
+    let one = (prefix, 0..pools, prop::option::of(time(1_000, 3_600_000_000)));
+    prop::collection::vec(one, 0..4).prop_map(|entries| {
+        let mut found: Vec<Passthrough> = Vec::new();
+        for (prefix, pool, timeout) in entries {
+            let own = ["/v1", "/health", "/weir"].iter().any(|own| prefix.starts_with(own));
+            if !own && found.iter().all(|other| other.prefix != prefix) {
+                found.push(Passthrough { prefix, pool, timeout });
+            }
+        }
+        found
+    })
 }
 
 fn endpoint() -> impl Strategy<Value = Endpoint> {
@@ -99,10 +217,10 @@ fn pool() -> impl Strategy<Value = Pool> {
         "[A-Z_][A-Z0-9_]{0,20}".prop_map(|name| Some(Secret::Env(name))),
     ];
     let dialects = prop::sample::select(vec![(true, true), (true, false), (false, true)]);
-    let connect = (1_000_000..=60_000_000_000_u64).prop_map(Duration::from_nanos);
     let ca = prop::option::of("[ -~äöü]{1,20}");
-    (prop::collection::vec(endpoint(), 1..4), dialects, key, ca, any::<bool>(), connect).prop_map(
-        |(mut endpoints, (openai, anthropic), key, ca, turns, connect)| {
+    let ways = (any::<bool>(), any::<bool>(), prop::sample::select(Usage::ALL.to_vec()));
+    (prop::collection::vec(endpoint(), 1..4), dialects, key, ca, ways, timeouts()).prop_map(
+        |(mut endpoints, (openai, anthropic), key, ca, (turns, http2, usage), timeouts)| {
             let mut seen: Vec<Endpoint> = Vec::new();
             endpoints.retain(|one| {
                 !seen.contains(one) && {
@@ -118,9 +236,9 @@ fn pool() -> impl Strategy<Value = Pool> {
                 key,
                 ca: ca.filter(|_| tls).map(Into::into),
                 balance: if turns { Balance::RoundRobin } else { Balance::LeastRequest },
-                timeouts: Timeouts { connect, ..Timeouts::default() },
-                http2: false,
-                usage: Usage::Auto,
+                timeouts,
+                http2,
+                usage,
             }
         },
     )
@@ -130,8 +248,8 @@ fn route(pools: usize) -> impl Strategy<Value = Route> {
     let name = prop_oneof![Just("*".to_owned()).boxed(), "[!-~äß日本]{1,12}".boxed()];
     let target = (0..pools, prop::option::of("[!-~äß日本]{1,12}"), 0..1_000_u64);
     let rule = ("[a-z][a-z0-9-]{0,8}", "[!-~]([ -~]{0,8}[!-~])?", any::<prop::sample::Index>());
-    (name, prop::collection::vec(target, 1..5), prop::collection::vec(rule, 0..4)).prop_map(
-        |(name, targets, rules)| {
+    (name, prop::collection::vec(target, 1..5), prop::collection::vec(rule, 0..4), route_timeouts()).prop_map(
+        |(name, targets, rules, timeouts)| {
             let mut parts = Vec::new();
             let mut kept: Vec<Target> = Vec::new();
             for (pool, model, part) in targets {
@@ -147,7 +265,7 @@ fn route(pools: usize) -> impl Strategy<Value = Route> {
                     canary.push(Canary { header, equals, target: index.index(kept.len()) });
                 }
             }
-            Route { name, targets: kept, canary, timeouts: RouteTimeouts::default() }
+            Route { name, targets: kept, canary, timeouts }
         },
     )
 }
@@ -155,17 +273,22 @@ fn route(pools: usize) -> impl Strategy<Value = Route> {
 fn config() -> impl Strategy<Value = Config> {
     let parts = prop::collection::vec(pool(), 1..5).prop_flat_map(|pools| {
         let routes = prop::collection::vec(route(pools.len()), 1..5);
-        (Just(pools), routes)
+        let passthrough = passthrough(pools.len());
+        (Just(pools), routes, passthrough)
     });
     let log = (
         prop::sample::select(LogFormat::ALL.to_vec()),
         any::<bool>(),
         prop::sample::subsequence(vec!["x-a", "user-agent", "x_b"], 0..3),
     );
-    let service =
-        (prop::collection::vec(address(), 1..3), 0..=u16::MAX, 1024..=(1_u64 << 30), 0..=3_600_000_u64);
-    (parts, log, service).prop_map(
-        |((mut pools, mut routes), (format, access, headers), (listen, port, body_bytes, drain))| {
+    (parts, log, doors(), limits(), drain()).prop_map(
+        |(
+            (mut pools, mut routes, passthrough),
+            (format, access, headers),
+            (listen, admin),
+            limits,
+            drain,
+        )| {
             for (index, pool) in pools.iter_mut().enumerate() {
                 pool.name = format!("pool-{}", 9 - index);
             }
@@ -175,22 +298,15 @@ fn config() -> impl Strategy<Value = Config> {
                 seen.push(route.name.clone());
                 new && !["stream", "pools"].contains(&&*route.name)
             });
-            let mut listen: Vec<_> =
-                listen.into_iter().map(|address: SocketAddr| Listen { address: address.into() }).collect();
-            listen.dedup();
             Config {
                 listen,
-                admin: Admin { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into(), metrics: None },
-                limits: Limits { body_bytes, ..Limits::default() },
-                drain: Drain {
-                    requests: Duration::from_millis(drain),
-                    streams: Duration::from_millis(drain),
-                    ..Drain::default()
-                },
+                admin,
+                limits,
+                drain,
                 log: Log { format, access, headers: headers.into_iter().map(str::to_owned).collect() },
                 pools,
                 routes,
-                passthrough: Vec::new(),
+                passthrough,
             }
         },
     )
@@ -199,7 +315,8 @@ fn config() -> impl Strategy<Value = Config> {
 proptest! {
     #[test]
     fn any_configuration_round_trips(config in config()) {
-        prop_assume!(!config.routes.is_empty());
+        prop_assume!(!config.routes.is_empty() || !config.passthrough.is_empty());
+        prop_assume!(!config.listen.is_empty());
         round_trip(config);
     }
 }

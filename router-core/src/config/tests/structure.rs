@@ -36,8 +36,8 @@ fn what_is_not_a_mapping() {
     assert_eq!(problem(&with_top("log: []")).to_string(), "1:6: log: expected a mapping, found a list");
     assert_eq!(problem(&with_top("listen: {}")).message, "expected a list, found a mapping");
     assert_eq!(problem(&with_top("limits:")).message, "expected a mapping, found nothing");
-    assert_eq!(problem(&with_top("drain: [1s]")).message, "expected a duration, found a list");
-    assert_eq!(problem(&with_top("drain: null")).message, "expected a duration, found nothing");
+    assert_eq!(problem(&with_top("drain: [1s]")).message, "expected a duration or a mapping, found a list");
+    assert_eq!(problem(&with_top("drain: null")).message, "expected a duration or a mapping, found nothing");
 }
 
 #[test]

@@ -1,0 +1,67 @@
+//! The sections `listen` and `admin`: where clients and operators come in.
+
+use super::keys;
+use super::reader::{At, Fields, Reader};
+use crate::config::problem::Complaint;
+use crate::config::{Address, Admin, Listen, address};
+
+pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
+    let Some(at) = top.get("listen") else { return vec![Listen::default()] };
+    let Some(items) = reader.items(at) else { return Vec::new() };
+    if items.is_empty() {
+        reader.refuse(at, Complaint::new("at least one address is needed"));
+    }
+    let mut listen: Vec<Listen> = Vec::with_capacity(items.len());
+    for item in &items {
+        let Some(fields) = reader.fields(item, &keys::LISTEN) else { continue };
+        let Some(at) = reader.required(&fields, "address") else { continue };
+        let Some(address) = reader.value(at, EXPECTED, address::anywhere) else { continue };
+        let any_port = matches!(&address, Address::Tcp(socket) if socket.port() == 0);
+        if !any_port && listen.iter().any(|other| other.address == address) {
+            reader.refuse(at, Complaint::new(format!("{address} is listened on already")));
+        }
+        listen.push(Listen { address });
+    }
+    listen
+}
+
+/// The operators' listeners, none of them where clients come in.
+pub(super) fn admin(reader: &mut Reader<'_>, top: &Fields<'_>, listen: &[Listen]) -> Admin {
+    let mut admin = Admin::default();
+    let fields = top.get("admin").and_then(|at| reader.fields(at, &keys::ADMIN));
+    if let Some(at) = fields.as_ref().and_then(|fields| fields.get("address"))
+        && let Some(address) = reader.value(at, EXPECTED, address::local)
+    {
+        admin.address = address;
+    }
+    apart(reader, top, listen, &admin);
+    let Some(at) = fields.as_ref().and_then(|fields| fields.get("metrics")) else { return admin };
+    admin.metrics = metrics(reader, at, listen, &admin.address);
+    admin
+}
+
+fn metrics(reader: &mut Reader<'_>, at: &At<'_>, listen: &[Listen], operators: &Address) -> Option<Address> {
+    let fields = reader.fields(at, &keys::METRICS)?;
+    let at = reader.required(&fields, "address")?;
+    let address = reader.value(at, EXPECTED, address::anywhere)?;
+    if address.meets(operators) {
+        let complaint = Complaint::new(format!("{address} is also where operators are listened for"));
+        reader.refuse(at, complaint.help("the admin listener serves `/metrics` anyway"));
+    }
+    if listen.iter().any(|listen| address.meets(&listen.address)) {
+        let complaint = Complaint::new(format!("{address} is also where clients are listened for"));
+        reader.refuse(at, complaint.help("metrics need an address of their own"));
+    }
+    Some(address)
+}
+
+/// Clients and operators cannot be listened for at the same place.
+fn apart(reader: &mut Reader<'_>, top: &Fields<'_>, listen: &[Listen], admin: &Admin) {
+    let Some(at) = top.get("listen").or_else(|| top.get("admin")) else { return };
+    for Listen { address } in listen.iter().filter(|listen| listen.address.meets(&admin.address)) {
+        let complaint = Complaint::new(format!("{address} is also where operators are listened for"));
+        reader.refuse(at, complaint.help(format!("`admin.address` is {}", admin.address)));
+    }
+}
+
+const EXPECTED: &str = "an address";
