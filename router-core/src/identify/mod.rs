@@ -6,6 +6,7 @@
 //! key order and number formats.
 
 mod json;
+mod text;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -42,7 +43,7 @@ pub struct Rope(pub [Bytes; 3]);
 /// `model` missing or not a string, or a key that is read here present twice (two readers of such a body
 /// may disagree on its value, which would let a caller be judged by one model and served by another).
 pub fn scan(body: &[u8]) -> Result<Scan<'_>, Reason> {
-    let text = std::str::from_utf8(body).map_err(|_| Reason::InvalidUtf8)?;
+    let text = simdutf8::basic::from_utf8(body).map_err(|_| Reason::InvalidUtf8)?;
     let fields = Fields::read(text).map_err(|fault| refuse(body, fault))?;
     if let Some(key) = fields.duplicate {
         return Err(Reason::DuplicateKey { key });
