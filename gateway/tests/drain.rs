@@ -198,6 +198,38 @@ fn a_call_that_nobody_answers_does_not_keep_it_from_ending() {
 }
 
 #[test]
+fn streams_may_take_longer_than_whole_answers() {
+    let slow = Slow::new();
+    let silent = Upstream::with(|_, socket| socket.read(&mut [0]).is_ok_and(|bytes| bytes > 0));
+    let mut weir = Weir::configured(&format!(
+        "drain: {{ grace: 0s, requests: 500ms, streams: 10m }}
+pools:
+  slow: {{ endpoints: [{{ url: \"{}\" }}] }}
+  silent: {{ endpoints: [{{ url: \"{}\" }}] }}
+routes:
+  m: {{ targets: [{{ pool: slow }}] }}
+  n: {{ targets: [{{ pool: silent }}] }}
+",
+        slow.upstream.url(),
+        silent.url()
+    ));
+    let (mut stream, _) = begin(&weir);
+    let mut call = Connection::to(&weir.data);
+    call.send(request("POST", "/v1/chat/completions", &[], br#"{"model":"n","messages":[]}"#));
+    eventually("the call", || (silent.got().len() == 1).then_some(()));
+
+    weir.signal("TERM");
+    let answer = call.answer();
+    assert_eq!((answer.status, answer.header("x-weir-reason")), (503, Some("draining")));
+    assert!(stream.chunk().is_some(), "the stream goes on");
+    slow.finish();
+    let (events_left, whole) = rest(&mut stream);
+    assert!(whole && events_left.ends_with("data: [DONE]\n\n"), "{events_left}");
+    assert_eq!(weir.wait(), 0);
+    assert_events(&weir, ["draining", "drained"]);
+}
+
+#[test]
 fn a_killed_process_cuts_its_streams_on_both_sides() {
     let slow = Slow::new();
     let mut weir = Weir::before(&[slow.upstream.url()]);
