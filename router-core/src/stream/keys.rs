@@ -109,11 +109,22 @@ pub(super) fn read_usage(value: &[u8]) -> Reading<Counts> {
     if value[0] != b'{' {
         return Reading::Other;
     }
-    match UsageFields::deserialize(&mut serde_json::Deserializer::from_slice(value)) {
+    match parse_usage(value) {
         Ok(fields) => fields.counts().map_or(Reading::Other, Reading::Value),
-        Err(error) if error.is_eof() => Reading::Cut,
+        Err(error) if error.is_eof() || is_cut_in_number(value) => Reading::Cut,
         Err(_) => Reading::Other,
     }
+}
+
+fn parse_usage(value: &[u8]) -> serde_json::Result<UsageFields> {
+    UsageFields::deserialize(&mut serde_json::Deserializer::from_slice(value))
+}
+
+/// Whether the text ends where a number needs one more digit, which the parser calls wrong, not cut. With the digit
+/// it is cut like any other.
+fn is_cut_in_number(value: &[u8]) -> bool {
+    let wants_digit = matches!(value, [.., b'-' | b'+' | b'.' | b'e' | b'E']);
+    wants_digit && parse_usage(&[value, b"0"].concat()).is_err_and(|error| error.is_eof())
 }
 
 /// Reads a finish reason; what follows it does not matter.
