@@ -86,3 +86,11 @@ fn usage_that_is_cut_in_a_number_is_not_lost() {
         assert_eq!(seen, Summary { usage, finish: None }, "cut at {cut}");
     }
 }
+
+#[test]
+fn keys_that_share_a_quote_are_found_however_they_are_cut() {
+    let body = br#""usage"usage":{"prompt_tokens":9,"completion_tokens":2}"#;
+    let usage = Some(Usage { prompt_tokens: 9, completion_tokens: 2 });
+    assert_eq!(watched(Dialect::OpenAi, [&body[..]]).usage, usage);
+    assert_eq!(watched(Dialect::OpenAi, body.chunks(1)).usage, usage);
+}
