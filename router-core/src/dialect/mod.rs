@@ -199,7 +199,8 @@ pub fn model_id(path: &str) -> Option<String> {
         id.push(byte);
     }
     let id = String::from_utf8(id).ok()?;
-    let odd = |segment: &str| matches!(segment, "" | "." | "..");
+    // Some file systems pass over white space around a name.
+    let odd = |segment: &str| matches!(segment.trim(), "" | "." | "..");
     let sane =
         !id.split('/').any(odd) && !id.contains(['%', '\\', '?', '#', ';']) && !id.contains(char::is_control);
     sane.then_some(id)
@@ -239,6 +240,8 @@ mod tests {
             "a%00",
             "a%5c..",
             "a%3fb",
+            "a/%20/b",
+            "a/..%20/b",
         ] {
             assert_eq!(model_id(&format!("/v1/models/{id}")), None, "{id}");
         }

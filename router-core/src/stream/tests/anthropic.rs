@@ -54,6 +54,17 @@ data: {"type":"message_stop"}
 
 "#;
 
+const ERROR: &str = r#"event: message_start
+data: {"type":"message_start","message":{"id":"msg_03","type":"message","role":"assistant","content":[],"stop_reason":null,"usage":{"input_tokens":3,"output_tokens":1}}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}
+
+event: error
+data: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}
+
+"#;
+
 fn watched(stream: &str) -> State {
     watch(Anthropic, [stream.as_bytes()])
 }
@@ -147,4 +158,4 @@ fn a_prompt_counted_once_is_not_lost_to_a_later_zero() {
     assert_eq!(watched(&late_zero).summary, summary(472, 40, Finish::ToolCalls));
 }
 
-pub(super) const STREAMS: [&str; 2] = [THINKING, TOOLS];
+pub(super) const STREAMS: [&str; 3] = [THINKING, TOOLS, ERROR];

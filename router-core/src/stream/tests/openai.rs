@@ -82,6 +82,45 @@ data: [DONE]
 
 "#;
 
+const RESPONSES: &str = r#"event: response.created
+data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1","object":"response","status":"in_progress","output":[],"usage":null}}
+
+event: response.output_item.added
+data: {"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"id":"msg_1","type":"message","role":"assistant","content":[]}}
+
+event: response.output_text.delta
+data: {"type":"response.output_text.delta","sequence_number":2,"item_id":"msg_1","output_index":0,"content_index":0,"delta":"\"usage\":{\"input_tokens\":1}"}
+
+event: response.output_text.delta
+data: {"type":"response.output_text.delta","sequence_number":3,"item_id":"msg_1","output_index":0,"content_index":0,"delta":"!"}
+
+event: response.output_text.done
+data: {"type":"response.output_text.done","sequence_number":4,"item_id":"msg_1","output_index":0,"content_index":0,"text":"Hi!"}
+
+event: response.completed
+data: {"type":"response.completed","sequence_number":5,"response":{"id":"resp_1","object":"response","status":"completed","usage":{"input_tokens":9,"input_tokens_details":{"cached_tokens":0},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":11}}}
+
+"#;
+
+const RESPONSES_ERROR: &str = r#"event: response.output_text.delta
+data: {"type":"response.output_text.delta","item_id":"msg_1","output_index":0,"content_index":0,"delta":"Hi"}
+
+event: error
+data: {"type":"error","code":"rate_limit_exceeded","message":"Slow down.","param":null,"sequence_number":3}
+
+event: response.failed
+data: {"type":"response.failed","response":{"id":"resp_1","status":"failed","error":{"code":"rate_limit_exceeded"},"usage":null}}
+
+"#;
+
+const ERROR: &str = r#"data: {"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}
+
+data: {"error":{"message":"out of memory","type":"InternalServerError","param":null,"code":500}}
+
+data: [DONE]
+
+"#;
+
 fn watched(stream: &str) -> State {
     watch(OpenAi, [stream.as_bytes()])
 }
@@ -242,4 +281,13 @@ fn odd_usage_is_no_usage() {
     assert_eq!(watched(&format!("{nested}\n\n")).summary.usage, usage);
 }
 
-pub(super) const STREAMS: [&str; 6] = [OPENAI, VLLM_CONTINUOUS_USAGE, LLAMA_CPP, SPACED, REASONING, TOOLS];
+#[test]
+fn a_stream_of_the_responses_api() {
+    assert_eq!(watched(RESPONSES), complete(6, 2, summary(9, 2, Finish::Stop)));
+    assert_eq!(first_token_at(OpenAi, RESPONSES), Some(2));
+    let broken = watched(RESPONSES_ERROR);
+    assert_eq!((broken.outcome, broken.events, broken.content_events), (StreamEnd::Failed, 3, 1));
+}
+
+pub(super) const STREAMS: [&str; 9] =
+    [OPENAI, VLLM_CONTINUOUS_USAGE, LLAMA_CPP, SPACED, REASONING, TOOLS, RESPONSES, RESPONSES_ERROR, ERROR];

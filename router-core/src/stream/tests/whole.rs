@@ -74,3 +74,23 @@ fn a_watch_prints_no_text() {
     watch.feed(b"{\"usage\":{\"secret\":");
     assert!(!format!("{watch:?}").contains("secret"));
 }
+
+#[test]
+fn usage_that_is_cut_in_a_number_is_not_lost() {
+    let body =
+        br#"{"usage":{"queue_time":0.018,"x":-1.5e-3,"y":2E+1,"prompt_tokens":9,"completion_tokens":2}}"#;
+    let usage = Some(Usage { prompt_tokens: 9, completion_tokens: 2 });
+    for cut in 0..=body.len() {
+        let (before, after) = body.split_at(cut);
+        let seen = watched(Dialect::OpenAi, [before, after]);
+        assert_eq!(seen, Summary { usage, finish: None }, "cut at {cut}");
+    }
+}
+
+#[test]
+fn keys_that_share_a_quote_are_found_however_they_are_cut() {
+    let body = br#""usage"usage":{"prompt_tokens":9,"completion_tokens":2}"#;
+    let usage = Some(Usage { prompt_tokens: 9, completion_tokens: 2 });
+    assert_eq!(watched(Dialect::OpenAi, [&body[..]]).usage, usage);
+    assert_eq!(watched(Dialect::OpenAi, body.chunks(1)).usage, usage);
+}
