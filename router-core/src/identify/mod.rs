@@ -85,6 +85,8 @@ impl Rope {
 struct Fields {
     model: Option<Range<usize>>,
     stream: Option<Range<usize>>,
+    /// Whether `model` and `stream` have come, in any case.
+    seen: [bool; 2],
     duplicate: Option<&'static str>,
 }
 
@@ -113,13 +115,18 @@ impl Fields {
         // An escaped key is the same key, to every reader.
         let name =
             if key.escaped { string(raw).unwrap_or_default() } else { Cow::Borrowed(raw.trim_matches('"')) };
-        let (slot, name) = match &*name {
-            "model" => (&mut self.model, "model"),
-            "stream" => (&mut self.stream, "stream"),
-            _ => return,
+        let known = ["model", "stream"].into_iter().find(|known| known.eq_ignore_ascii_case(&name));
+        let (seen, slot) = match known {
+            Some("model") => (&mut self.seen[0], &mut self.model),
+            Some(_) => (&mut self.seen[1], &mut self.stream),
+            None => return,
         };
-        if slot.replace(value).is_some() {
-            self.duplicate = Some(name);
+        // Some servers (those that use Go's parser) take a key in any case for the same.
+        if std::mem::replace(seen, true) {
+            self.duplicate = known;
+        }
+        if known == Some(&*name) {
+            *slot = Some(value);
         }
     }
 }

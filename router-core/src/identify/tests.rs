@@ -38,6 +38,10 @@ fn refuses_what_two_readers_could_read_differently() {
         scan_text(r#"{"stream":false,"model":"a","stream":true}"#),
         Err(Reason::DuplicateKey { key: "stream" })
     );
+    // Go's parser, which some servers use, takes these for the same key.
+    assert_eq!(scan_text(r#"{"model":"a","Model":"b"}"#), twice);
+    assert_eq!(scan_text(r#"{"MODEL":"b","model":"a"}"#), twice);
+    assert_eq!(scan_text(r#"{"Model":"a"}"#), Err(Reason::MissingModel));
 }
 
 #[test]

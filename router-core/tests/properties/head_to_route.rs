@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use router_core::config::Canary;
-use router_core::dialect::{Dialect, Intent, Operation, Reason, model_id, recognise};
+use router_core::dialect::{Dialect, Intent, Operation, Reason, model_id, passthrough, recognise};
 use router_core::route::canary;
 
 /// The bytes are a request line and header lines, which need not be what HTTP allows.
@@ -55,8 +55,35 @@ fn judge(method: &str, path: &str, versioned: bool) {
                     .all(|other| recognise(other, path, versioned) == Err(Reason::UnknownPath))
             );
             judge_refusal(&reason, guess);
+            judge_refusal(&reason, Dialect::Passthrough);
+            judge_passthrough(path);
         }
     }
+}
+
+/// However a server reads it, a path below a prefix stays there.
+fn judge_passthrough(path: &str) {
+    let prefixes = ["/chain", "/chain/deep"];
+    let Ok(Some(index)) = passthrough(prefixes.into_iter(), path) else { return };
+    let mut decoded = path.to_owned();
+    for _ in 0..3 {
+        for (escape, sign) in [("%2e", "."), ("%2f", "/"), ("%5c", "\\"), ("%25", "%"), ("%00", "\0")] {
+            decoded = decoded.replace(escape, sign).replace(&escape.to_uppercase(), sign);
+        }
+    }
+    let mut segments = Vec::new();
+    for segment in decoded.split(['/', '\\', '\0']).filter(|segment| !segment.is_empty() && *segment != ".") {
+        if segment == ".." {
+            segments.pop();
+        } else {
+            segments.push(segment);
+        }
+    }
+    let seen = format!("/{}", segments.join("/"));
+    assert!(
+        seen == prefixes[index] || seen.starts_with(&format!("{}/", prefixes[index])),
+        "{path} is {seen}"
+    );
 }
 
 fn judge_intent(intent: Intent, method: &str, path: &str, versioned: bool) {
@@ -108,7 +135,8 @@ fn judge_refusal(reason: &Reason, dialect: Dialect) {
     let refusal = reason.refuse(dialect, "request-1");
     assert!((400..600).contains(&refusal.status));
     let body: serde_json::Value = serde_json::from_str(&refusal.body).expect("a refusal is JSON");
-    assert!(body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()));
+    let message = if dialect == Dialect::Passthrough { &body["detail"] } else { &body["error"]["message"] };
+    assert!(message.as_str().is_some_and(|message| !message.is_empty()));
     assert_eq!(refusal.allow.is_some(), refusal.status == 405);
 }
 
