@@ -343,15 +343,61 @@ fn help_and_version_are_there() {
     assert_eq!((help.code, help.stderr.as_str()), (0, ""));
     let alone = weir(&[]);
     assert_eq!((alone.code, alone.stdout.as_str()), (2, ""));
-    for command in ["run", "demo", "check", "health"] {
+    for command in ["run", "demo", "check", "health", "schema", "completions"] {
         assert!(help.stdout.contains(&format!("\n  {command} ")), "{}", help.stdout);
         assert!(alone.stderr.contains(&format!("\n  {command} ")), "{}", alone.stderr);
     }
 }
 
 #[test]
+fn every_shell_has_completions() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let outcome = weir(&["completions", shell]);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{shell}");
+        for word in ["run", "demo", "check", "health", "schema", "upstream-key-env"] {
+            assert!(outcome.stdout.contains(word), "{shell} does not know {word}");
+        }
+    }
+    assert_eq!(weir(&["completions", "tcsh"]).code, 2);
+}
+
+#[test]
+fn bash_completes_commands_and_flags() {
+    let files = Folder::new();
+    let script = files.write("weir.bash", &weir(&["completions", "bash"]).stdout).display().to_string();
+    let bash = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("bash");
+        command.args(["--norc", "--noprofile"]).args(arguments);
+        outcome::of(command)
+    };
+    assert_eq!(bash(&["-n", &script]).code, 0, "a sound script");
+    // What bash offers for the last of these words.
+    let offered = |words: &str| {
+        let ask = format!(
+            "source '{script}'; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMPREPLY=(); \
+             _weir weir \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD - 1]}}\"; echo \"${{COMPREPLY[@]}}\""
+        );
+        let outcome = bash(&["-c", &ask]);
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        outcome.stdout.trim().to_owned()
+    };
+    assert_eq!(offered("weir ru"), "run");
+    assert_eq!(offered("weir run --upstream-"), "--upstream-key-env");
+    assert_eq!(offered("weir schema --format m"), "markdown");
+    assert_eq!(offered("weir completions ba"), "bash");
+}
+
+#[test]
 fn what_no_command_knows_is_refused() {
-    for arguments in [&["--nope"][..], &["serve"], &["run", "--nope"], &["check"], &["health", "extra"]] {
+    for arguments in [
+        &["--nope"][..],
+        &["serve"],
+        &["run", "--nope"],
+        &["check"],
+        &["health", "extra"],
+        &["schema", "--format", "xml"],
+        &["completions"],
+    ] {
         let outcome = weir(arguments);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(outcome.stderr.starts_with("error: "), "{}", outcome.stderr);
