@@ -71,7 +71,7 @@ pub(crate) struct Check {
 
 #[derive(Args, Debug)]
 pub(crate) struct Health {
-    /// The admin listener of the Weir to ask: a URL, or an address.
+    /// The admin listener of the Weir to ask: a URL, an address, or unix:/path.
     #[arg(long, env = "WEIR_ADMIN", value_name = "URL", default_value = "http://127.0.0.1:9901")]
     pub(crate) admin: String,
 }

@@ -2,7 +2,9 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use support::client::{chat, get};
@@ -308,9 +310,7 @@ fn health_says_ready() {
 fn health_says_what_is_not_ready() {
     let nobody = dead_address();
     assert_one_line(&weir(&["health", "--admin", &nobody]), 1, &[&nobody]);
-    let other = Upstream::with(|_, socket| {
-        std::io::Write::write_all(socket, &answer("404 Not Found", &[], b"")).is_ok()
-    });
+    let other = Upstream::with(|_, socket| socket.write_all(&answer("404 Not Found", &[], b"")).is_ok());
     assert_one_line(&weir(&["health", "--admin", &other.url()]), 1, &["404", "admin listener?"]);
     let silent = Upstream::with(|_, _| false);
     assert_one_line(&weir(&["health", "--admin", &silent.url()]), 1, &[&silent.address]);
@@ -326,10 +326,34 @@ fn health_says_what_is_not_ready() {
 }
 
 #[test]
+fn health_asks_at_a_unix_socket_too() {
+    let files = Folder::new();
+    let path = files.0.join("admin.sock");
+    let admin = format!("unix:{}", path.display());
+    assert_one_line(&weir(&["health", "--admin", &admin]), 1, &[&path.display().to_string()]);
+    let socket = UnixListener::bind(&path).unwrap();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = socket.accept().unwrap();
+        let mut asked = [0; 27];
+        stream.read_exact(&mut asked).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        asked
+    });
+    let outcome = weir(&["health", "--admin", &admin]);
+    assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (0, "ready\n", ""));
+    assert_eq!(&served.join().unwrap(), b"GET /health/ready HTTP/1.1\r");
+}
+
+#[test]
 fn health_refuses_what_is_no_address() {
-    for admin in
-        ["https://127.0.0.1:9901", "http://127.0.0.1:9901/metrics", "http://", "9901", "127.0.0.1:http"]
-    {
+    for admin in [
+        "https://127.0.0.1:9901",
+        "http://127.0.0.1:9901/metrics",
+        "http://",
+        "9901",
+        "127.0.0.1:http",
+        "unix:admin.sock",
+    ] {
         assert_one_line(&weir(&["health", "--admin", admin]), 2, &["--admin", "http://HOST:PORT"]);
     }
 }
