@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
 
 /// An LLM inference gateway: a drop-in proxy in front of model servers and model APIs.
 #[derive(Debug, Parser)]
-#[command(name = "weir", version, arg_required_else_help = true)]
+#[command(name = "weir", version, arg_required_else_help = true, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -23,12 +24,17 @@ pub(crate) enum Command {
     Check(Check),
     /// Say by the exit status whether a running Weir is ready.
     Health(Health),
+    /// Print what a configuration file may hold: a JSON Schema for editors, or the reference for people.
+    Schema(Schema),
+    /// Print the script by which a shell completes Weir's commands.
+    #[command(after_help = COMPLETIONS)]
+    Completions(Completions),
 }
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Run {
-    /// Configuration file.
-    #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
+    /// Configuration file (YAML).
+    #[arg(long, env = "WEIR_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<OsString>,
     #[command(flatten)]
     pub(crate) doors: DoorArguments,
@@ -42,10 +48,10 @@ pub(crate) struct Run {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DoorArguments {
-    /// Where clients are listened for; port 0 takes a free one. [default: 127.0.0.1:8080]
+    /// Where clients are listened for: host:port (0 takes a free one) or unix:/path. [default: 127.0.0.1:8080]
     #[arg(long, env = "WEIR_LISTEN", value_name = "ADDR")]
     pub(crate) listen: Option<String>,
-    /// Where operators are listened for; port 0 takes a free one. [default: 127.0.0.1:9901]
+    /// Where operators are listened for: a loopback host:port, or unix:/path. [default: 127.0.0.1:9901]
     #[arg(long, env = "WEIR_ADMIN", value_name = "ADDR")]
     pub(crate) admin: Option<String>,
 }
@@ -59,13 +65,48 @@ pub(crate) struct Demo {
 #[derive(Args, Debug)]
 pub(crate) struct Check {
     /// Configuration files.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Health {
-    /// The admin listener of the Weir to ask: a URL, or an address.
+    /// The admin listener of the Weir to ask: a URL, an address, or unix:/path.
     #[arg(long, env = "WEIR_ADMIN", value_name = "URL", default_value = "http://127.0.0.1:9901")]
     pub(crate) admin: String,
 }
+
+#[derive(Args, Debug)]
+pub(crate) struct Schema {
+    /// What to print it as.
+    #[arg(long, value_enum, default_value_t = SchemaFormat::Json)]
+    pub(crate) format: SchemaFormat,
+}
+
+/// How `weir schema` describes the file.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SchemaFormat {
+    /// JSON Schema (draft 2020-12).
+    Json,
+    /// The reference: every key with type, default and range, and what it is for.
+    Markdown,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  weir demo                                          what it does, on this machine alone
+  weir run --upstream http://127.0.0.1:9001          in front of one model server, without a file
+  weir check weir.yaml && weir run --config weir.yaml";
+
+const COMPLETIONS: &str = "\
+Examples:
+  weir completions bash > /etc/bash_completion.d/weir
+  weir completions zsh > \"${fpath[1]}/_weir\"
+  weir completions fish > ~/.config/fish/completions/weir.fish";

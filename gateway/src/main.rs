@@ -24,6 +24,8 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => command::demo(&arguments),
         Command::Check(arguments) => command::check(&arguments),
         Command::Health(arguments) => command::health(&arguments),
+        Command::Schema(arguments) => command::schema(&arguments),
+        Command::Completions(arguments) => command::completions(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,9 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use support::client::{chat, get};
@@ -308,9 +310,7 @@ fn health_says_ready() {
 fn health_says_what_is_not_ready() {
     let nobody = dead_address();
     assert_one_line(&weir(&["health", "--admin", &nobody]), 1, &[&nobody]);
-    let other = Upstream::with(|_, socket| {
-        std::io::Write::write_all(socket, &answer("404 Not Found", &[], b"")).is_ok()
-    });
+    let other = Upstream::with(|_, socket| socket.write_all(&answer("404 Not Found", &[], b"")).is_ok());
     assert_one_line(&weir(&["health", "--admin", &other.url()]), 1, &["404", "admin listener?"]);
     let silent = Upstream::with(|_, _| false);
     assert_one_line(&weir(&["health", "--admin", &silent.url()]), 1, &[&silent.address]);
@@ -326,10 +326,34 @@ fn health_says_what_is_not_ready() {
 }
 
 #[test]
+fn health_asks_at_a_unix_socket_too() {
+    let files = Folder::new();
+    let path = files.0.join("admin.sock");
+    let admin = format!("unix:{}", path.display());
+    assert_one_line(&weir(&["health", "--admin", &admin]), 1, &[&path.display().to_string()]);
+    let socket = UnixListener::bind(&path).unwrap();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = socket.accept().unwrap();
+        let mut asked = [0; 27];
+        stream.read_exact(&mut asked).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        asked
+    });
+    let outcome = weir(&["health", "--admin", &admin]);
+    assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (0, "ready\n", ""));
+    assert_eq!(&served.join().unwrap(), b"GET /health/ready HTTP/1.1\r");
+}
+
+#[test]
 fn health_refuses_what_is_no_address() {
-    for admin in
-        ["https://127.0.0.1:9901", "http://127.0.0.1:9901/metrics", "http://", "9901", "127.0.0.1:http"]
-    {
+    for admin in [
+        "https://127.0.0.1:9901",
+        "http://127.0.0.1:9901/metrics",
+        "http://",
+        "9901",
+        "127.0.0.1:http",
+        "unix:admin.sock",
+    ] {
         assert_one_line(&weir(&["health", "--admin", admin]), 2, &["--admin", "http://HOST:PORT"]);
     }
 }
@@ -343,15 +367,61 @@ fn help_and_version_are_there() {
     assert_eq!((help.code, help.stderr.as_str()), (0, ""));
     let alone = weir(&[]);
     assert_eq!((alone.code, alone.stdout.as_str()), (2, ""));
-    for command in ["run", "demo", "check", "health"] {
+    for command in ["run", "demo", "check", "health", "schema", "completions"] {
         assert!(help.stdout.contains(&format!("\n  {command} ")), "{}", help.stdout);
         assert!(alone.stderr.contains(&format!("\n  {command} ")), "{}", alone.stderr);
     }
 }
 
 #[test]
+fn every_shell_has_completions() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let outcome = weir(&["completions", shell]);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{shell}");
+        for word in ["run", "demo", "check", "health", "schema", "upstream-key-env"] {
+            assert!(outcome.stdout.contains(word), "{shell} does not know {word}");
+        }
+    }
+    assert_eq!(weir(&["completions", "tcsh"]).code, 2);
+}
+
+#[test]
+fn bash_completes_commands_and_flags() {
+    let files = Folder::new();
+    let script = files.write("weir.bash", &weir(&["completions", "bash"]).stdout).display().to_string();
+    let bash = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("bash");
+        command.args(["--norc", "--noprofile"]).args(arguments);
+        outcome::of(command)
+    };
+    assert_eq!(bash(&["-n", &script]).code, 0, "a sound script");
+    // What bash offers for the last of these words.
+    let offered = |words: &str| {
+        let ask = format!(
+            "source '{script}'; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMPREPLY=(); \
+             _weir weir \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD - 1]}}\"; echo \"${{COMPREPLY[@]}}\""
+        );
+        let outcome = bash(&["-c", &ask]);
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        outcome.stdout.trim().to_owned()
+    };
+    assert_eq!(offered("weir ru"), "run");
+    assert_eq!(offered("weir run --upstream-"), "--upstream-key-env");
+    assert_eq!(offered("weir schema --format m"), "markdown");
+    assert_eq!(offered("weir completions ba"), "bash");
+}
+
+#[test]
 fn what_no_command_knows_is_refused() {
-    for arguments in [&["--nope"][..], &["serve"], &["run", "--nope"], &["check"], &["health", "extra"]] {
+    for arguments in [
+        &["--nope"][..],
+        &["serve"],
+        &["run", "--nope"],
+        &["check"],
+        &["health", "extra"],
+        &["schema", "--format", "xml"],
+        &["completions"],
+    ] {
         let outcome = weir(arguments);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(outcome.stderr.starts_with("error: "), "{}", outcome.stderr);

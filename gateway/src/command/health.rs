@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::Stop;
@@ -14,15 +15,56 @@ const LINE_BYTES_MAX: u64 = 256;
 
 pub(crate) fn health(arguments: &Health) -> Result<(), Stop> {
     let admin = &arguments.admin;
-    let authority = admin.strip_prefix("http://").unwrap_or(admin).trim_end_matches('/');
-    if !is_authority(authority) {
-        return Err(Stop::Usage(format!("--admin {admin}: should be http://HOST:PORT")));
-    }
-    let status = ask(authority).map_err(|error| Stop::Failed(format!("{authority}: {}", told(&error))))?;
+    let door = Door::parse(admin)
+        .ok_or_else(|| Stop::Usage(format!("--admin {admin}: should be http://HOST:PORT or unix:/PATH")))?;
+    let status = door.ask().map_err(|error| Stop::Failed(format!("{}: {}", door.name(), told(&error))))?;
     match status.as_str() {
         "200" => writeln!(io::stdout(), "ready").map_err(|error| Stop::Failed(error.to_string())),
         "503" => Err(Stop::Failed("not ready".into())),
-        other => Err(Stop::Failed(format!("{authority} answered {other}: is this the admin listener?"))),
+        other => Err(Stop::Failed(format!("{} answered {other}: is this the admin listener?", door.name()))),
+    }
+}
+
+/// An admin listener, as it is named on a command line.
+enum Door<'a> {
+    /// `host:port`.
+    Tcp(&'a str),
+    /// The path of a Unix-domain socket.
+    Unix(&'a str),
+}
+
+impl<'a> Door<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return path.starts_with('/').then_some(Self::Unix(path));
+        }
+        let authority = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+        is_authority(authority).then_some(Self::Tcp(authority))
+    }
+
+    fn name(&self) -> &'a str {
+        let (Self::Tcp(name) | Self::Unix(name)) = self;
+        name
+    }
+
+    /// The status that the readiness probe answers with.
+    fn ask(&self) -> io::Result<String> {
+        match self {
+            Self::Tcp(authority) => {
+                let no_host = || io::Error::other("no such host");
+                let address = authority.to_socket_addrs()?.next().ok_or_else(no_host)?;
+                let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                status(stream, authority)
+            }
+            Self::Unix(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                status(stream, "localhost")
+            }
+        }
     }
 }
 
@@ -31,13 +73,8 @@ fn is_authority(text: &str) -> bool {
     !host.is_empty() && !host.contains(['/', '?', '#', '@']) && port.parse::<u16>().is_ok()
 }
 
-/// The status that the readiness probe answers with.
-fn ask(authority: &str) -> io::Result<String> {
-    let address = authority.to_socket_addrs()?.next().ok_or_else(|| io::Error::other("no such host"))?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /health/ready HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n")?;
+fn status(mut stream: impl Read + Write, host: &str) -> io::Result<String> {
+    write!(stream, "GET /health/ready HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
     let mut line = Vec::new();
     // No further than the status line: a server may keep the connection open behind it.
     BufReader::new(stream.take(LINE_BYTES_MAX)).read_until(b'\n', &mut line)?;

@@ -1,18 +1,32 @@
 //! The commands of the command line.
 
 mod check;
+mod completions;
 mod demo;
 mod health;
 pub(crate) mod load;
 mod run;
+mod schema;
 mod serve;
 
 use std::fmt;
+use std::io::{self, ErrorKind, Write};
 
 pub(crate) use check::check;
+pub(crate) use completions::completions;
 pub(crate) use demo::demo;
 pub(crate) use health::health;
 pub(crate) use run::run;
+pub(crate) use schema::schema;
+
+/// Writes to stdout. Whoever reads it may have had enough (`weir schema | head`), which is no failure.
+fn print(text: &[u8]) -> Result<(), Stop> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Stop::Failed(error.to_string())),
+        _ => Ok(()),
+    }
+}
 
 /// Why a command ends without success.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod check;
 mod defaults;
 mod expand;
 mod problem;
+mod reference;
 mod render;
 mod scalar;
 mod suggest;
@@ -27,6 +28,7 @@ pub use address::Address;
 pub use check::{load, load_with_files};
 pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT};
 pub use problem::{FileUse, Loaded, Problem};
+pub use reference::{markdown, schema};
 pub use render::to_json;
 pub use upstreams::{UpstreamArgument, from_upstreams};
 

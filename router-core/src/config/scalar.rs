@@ -213,7 +213,7 @@ const SIZES: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
 ];
 /// Request headers whose value is a secret: never logged, never compared with a value in a file.
-const CREDENTIAL_HEADERS: [&str; 10] = [
+pub(super) const CREDENTIAL_HEADERS: [&str; 10] = [
     "authorization",
     "proxy-authorization",
     "x-api-key",

@@ -1,9 +1,8 @@
 //! The sections `listen` and `admin`: where clients and operators come in.
 
-use super::keys;
 use super::reader::{At, Fields, Reader};
 use crate::config::problem::Complaint;
-use crate::config::{Address, Admin, Listen, address};
+use crate::config::{Address, Admin, Listen, address, reference};
 
 pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
     let Some(at) = top.get("listen") else { return vec![Listen::default()] };
@@ -13,7 +12,7 @@ pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
     }
     let mut listen: Vec<Listen> = Vec::with_capacity(items.len());
     for item in &items {
-        let Some(fields) = reader.fields(item, &keys::LISTEN) else { continue };
+        let Some(fields) = reader.fields(item, &reference::LISTEN) else { continue };
         let Some(at) = reader.required(&fields, "address") else { continue };
         let Some(address) = reader.value(at, EXPECTED, address::anywhere) else { continue };
         let any_port = matches!(&address, Address::Tcp(socket) if socket.port() == 0);
@@ -28,7 +27,7 @@ pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
 /// The operators' listeners, none of them where clients come in.
 pub(super) fn admin(reader: &mut Reader<'_>, top: &Fields<'_>, listen: &[Listen]) -> Admin {
     let mut admin = Admin::default();
-    let fields = top.get("admin").and_then(|at| reader.fields(at, &keys::ADMIN));
+    let fields = top.get("admin").and_then(|at| reader.fields(at, &reference::ADMIN));
     if let Some(at) = fields.as_ref().and_then(|fields| fields.get("address"))
         && let Some(address) = reader.value(at, EXPECTED, address::local)
     {
@@ -41,7 +40,7 @@ pub(super) fn admin(reader: &mut Reader<'_>, top: &Fields<'_>, listen: &[Listen]
 }
 
 fn metrics(reader: &mut Reader<'_>, at: &At<'_>, listen: &[Listen], operators: &Address) -> Option<Address> {
-    let fields = reader.fields(at, &keys::METRICS)?;
+    let fields = reader.fields(at, &reference::METRICS)?;
     let at = reader.required(&fields, "address")?;
     let address = reader.value(at, EXPECTED, address::anywhere)?;
     if address.meets(operators) {

@@ -1,128 +1,19 @@
-//! Which keys stand where: those that act now, and those that a later version gives a meaning. Whatever is
-//! in neither list is a mistake, and the lists help to say which.
+//! What to tell about a key that stands where it should not. Which keys there are, and which a later version
+//! gives a meaning, is described in `reference`; whatever is neither is a mistake, and the description helps to
+//! say which.
 
 use crate::config::problem::{Complaint, shown};
+use crate::config::reference::{Section, TOP};
 use crate::config::suggest::nearest;
-
-/// The keys of one kind of mapping.
-pub(super) struct Section {
-    /// Where such a mapping stands, for messages.
-    place: &'static str,
-    known: &'static [&'static str],
-    /// Keys of the documented configuration that this version has no code for: refused by name, so that
-    /// nobody believes in a setting that does nothing.
-    later: &'static [&'static str],
-}
-
-pub(super) static TOP: Section = Section {
-    place: "the top level",
-    known: &["listen", "admin", "limits", "drain", "log", "pools", "routes", "passthrough"],
-    later: &[
-        "segments",
-        "anonymous",
-        "identity",
-        "quota_store",
-        "degrade",
-        "backpressure",
-        "audit",
-        "runtime",
-        "policy",
-        "trace",
-    ],
-};
-pub(super) static LISTEN: Section =
-    Section { place: "`listen[]`", known: &["address"], later: &["tls", "trust_headers"] };
-pub(super) static ADMIN: Section =
-    Section { place: "`admin`", known: &["address", "metrics"], later: &["tls", "keys"] };
-pub(super) static METRICS: Section =
-    Section { place: "`admin.metrics`", known: &["address"], later: &["tls"] };
-pub(super) static LIMITS: Section = Section {
-    place: "`limits`",
-    known: &[
-        "head",
-        "uri",
-        "body",
-        "body_memory",
-        "connections",
-        "header_read",
-        "body_read",
-        "body_rate",
-        "idle",
-        "client_stall",
-    ],
-    later: &[],
-};
-pub(super) static DRAIN: Section =
-    Section { place: "`drain`", known: &["grace", "requests", "streams"], later: &[] };
-pub(super) static LOG: Section =
-    Section { place: "`log`", known: &["format", "access", "headers"], later: &[] };
-pub(super) static POOL: Section = Section {
-    place: "`pools.NAME`",
-    known: &["endpoints", "dialects", "key", "ca", "balance", "timeouts", "http2", "usage"],
-    later: &[
-        "discover",
-        "client_certificate",
-        "concurrency",
-        "non_streaming",
-        "bulkhead",
-        "batch",
-        "gauges",
-        "affinity",
-        "health",
-        "ejection",
-        "scaling",
-    ],
-};
-pub(super) static ENDPOINT: Section =
-    Section { place: "`pools.NAME.endpoints[]`", known: &["url"], later: &["weight"] };
-pub(super) static POOL_TIMEOUTS: Section = Section {
-    place: "`pools.NAME.timeouts`",
-    known: &["connect", "headers", "first_token", "idle", "answer"],
-    later: &["min_rate"],
-};
-pub(super) static ROUTE: Section = Section {
-    place: "`routes.NAME`",
-    known: &["targets", "canary", "timeouts"],
-    later: &["fallback", "retry", "degrade", "hedge", "when_full", "queue", "allow"],
-};
-pub(super) static TARGET: Section =
-    Section { place: "`routes.NAME.targets[]`", known: &["pool", "model", "weight"], later: &[] };
-pub(super) static CANARY: Section =
-    Section { place: "`routes.NAME.canary[]`", known: &["header", "equals", "target"], later: &["guard"] };
-pub(super) static ROUTE_TIMEOUTS: Section = Section {
-    place: "`routes.NAME.timeouts`",
-    known: &["headers", "first_token", "idle", "answer"],
-    later: &["min_rate"],
-};
-pub(super) static PASSTHROUGH: Section =
-    Section { place: "`passthrough[]`", known: &["prefix", "pool", "timeout"], later: &["retry"] };
-
-static ALL: [&Section; 15] = [
-    &TOP,
-    &LISTEN,
-    &ADMIN,
-    &METRICS,
-    &LIMITS,
-    &DRAIN,
-    &LOG,
-    &POOL,
-    &ENDPOINT,
-    &POOL_TIMEOUTS,
-    &ROUTE,
-    &TARGET,
-    &CANARY,
-    &ROUTE_TIMEOUTS,
-    &PASSTHROUGH,
-];
 
 impl Section {
     pub(super) fn knows(&self, key: &str) -> bool {
-        self.known.contains(&key)
+        self.keys.iter().any(|known| known.name == key)
     }
 
     /// The key that a mistyped one was most likely meant to be.
     pub(super) fn meant(&self, key: &str) -> Option<&'static str> {
-        if self.later.contains(&key) { None } else { nearest(key, self.known.iter().copied()) }
+        if self.later.contains(&key) { None } else { nearest(key, self.names()) }
     }
 
     /// What to tell about a key that this mapping does not have: a later version's key, a slip of the hand,
@@ -135,56 +26,35 @@ impl Section {
         if let Some(known) = self.meant(key) {
             return Complaint::new(format!("unknown key {name}, did you mean `{known}`?"));
         }
-        let homes: Vec<_> = ALL.iter().filter(|section| section.knows(key)).map(|s| s.place).collect();
+        let all = TOP.all();
+        let homes: Vec<_> =
+            all.iter().filter(|section| section.knows(key)).map(|section| section.told()).collect();
         if !homes.is_empty() {
             return Complaint::new(format!("unknown key {name} here"))
                 .help(format!("it belongs to {}", homes.join(" or ")));
         }
-        if ALL.iter().any(|section| section.later.contains(&key)) {
+        if all.iter().any(|section| section.later.contains(&key)) {
             return not_supported(&name);
         }
+        let names: Vec<_> = self.names().collect();
         Complaint::new(format!("unknown key {name}")).help(format!(
             "{} has {}",
-            self.place,
-            self.known.join(", ")
+            self.told(),
+            names.join(", ")
         ))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().map(|key| key.name)
+    }
+
+    /// Where such a mapping stands.
+    fn told(&self) -> String {
+        if self.place.is_empty() { "the top level".to_owned() } else { format!("`{}`", self.place) }
     }
 }
 
 /// What to tell about something that a later version may have.
 pub(super) fn not_supported(name: &str) -> Complaint {
     Complaint::new(format!("{name} is not supported by this version"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ALL;
-
-    #[test]
-    fn the_guide_explains_every_key_and_no_other() {
-        let guide = include_str!("../../../../config/README.md");
-        let mut keys: Vec<_> = ALL
-            .iter()
-            .flat_map(|section| {
-                section.known.iter().map(|key| format!("{}.{key}", section.place.trim_matches('`')))
-            })
-            .map(|key| key.trim_start_matches("the top level.").to_owned())
-            .collect();
-        keys.extend(["pools.NAME.key.env", "pools.NAME.key.file"].map(str::to_owned));
-        let explained: Vec<_> = guide
-            .lines()
-            .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
-            .map(|row| row.0)
-            .collect();
-        for key in &explained {
-            let known = keys.iter().any(|known| known == key);
-            assert!(known, "`{key}` is explained but not known");
-        }
-        for key in &keys {
-            let part = |other: &&str| {
-                other.strip_prefix(&**key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-            };
-            assert!(explained.iter().any(part), "`{key}` is not explained");
-        }
-    }
 }

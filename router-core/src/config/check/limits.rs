@@ -1,10 +1,10 @@
 //! The section `limits`: what a caller may send, and how long it may take.
 
-use super::keys;
 use super::reader::{Fields, Reader};
 use crate::config::Limits;
 use crate::config::bounds::{BODY, BODY_MEMORY, BODY_RATE, CALLER_CLOCK, CONNECTIONS, HEAD, Range, URI};
 use crate::config::problem::Complaint;
+use crate::config::reference;
 use crate::config::scalar::render_size;
 
 /// A size of the section, and what is to be known of it when it is compared with another.
@@ -25,7 +25,7 @@ enum Written {
 
 pub(super) fn limits(reader: &mut Reader<'_>, top: &Fields<'_>) -> Limits {
     let default = Limits::default();
-    let Some(fields) = top.get("limits").and_then(|at| reader.fields(at, &keys::LIMITS)) else {
+    let Some(fields) = top.get("limits").and_then(|at| reader.fields(at, &reference::LIMITS)) else {
         return default;
     };
     let head = size(reader, &fields, ("head", HEAD), default.head_bytes);

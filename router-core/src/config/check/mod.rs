@@ -19,7 +19,7 @@ mod values;
 use std::path::Path;
 
 use super::problem::{FileUse, Loaded, Problem};
-use super::{Config, tree};
+use super::{Config, reference, tree};
 use reader::{At, Reader};
 
 /// Reads a configuration. `env` looks up the variables that `${NAME}` stands for.
@@ -54,7 +54,7 @@ pub fn load_with_files(
 }
 
 fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
-    let fields = reader.fields(root, &keys::TOP)?;
+    let fields = reader.fields(root, &reference::TOP)?;
     let listen = doors::listen(reader, &fields);
     let admin = doors::admin(reader, &fields, &listen);
     let limits = limits::limits(reader, &fields);

@@ -1,11 +1,11 @@
 //! The section `passthrough`: paths that lead to a pool as they are.
 
+use super::pools;
 use super::reader::{At, Fields, Reader};
-use super::{keys, pools};
 use crate::config::bounds::ENDPOINT_CLOCK;
 use crate::config::problem::{Complaint, shown};
 use crate::config::tree::Value;
-use crate::config::{Passthrough, Pool, scalar};
+use crate::config::{Passthrough, Pool, reference, scalar};
 
 /// Whether the file has the section with something in it, so that it can do without routes.
 pub(super) fn is_there(top: &Fields<'_>) -> bool {
@@ -37,7 +37,7 @@ fn one(
     pools: Option<&[Pool]>,
     seen: &mut Vec<String>,
 ) -> Option<Passthrough> {
-    let fields = reader.fields(at, &keys::PASSTHROUGH)?;
+    let fields = reader.fields(at, &reference::PASSTHROUGH)?;
     let timeout = reader.duration(&fields, "timeout", ENDPOINT_CLOCK);
     let pool = reader.required(&fields, "pool").cloned();
     let pool = pool.and_then(|at| reader.value(&at, "the name of a pool", |name| pools::index(name, pools)));

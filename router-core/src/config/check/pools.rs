@@ -8,7 +8,7 @@ use crate::config::expand::is_variable_name;
 use crate::config::problem::{Complaint, FileUse, shown};
 use crate::config::suggest::nearest;
 use crate::config::tree::Value;
-use crate::config::{Balance, Endpoint, Pool, Secret, Usage, scalar, url};
+use crate::config::{Balance, Endpoint, Pool, Secret, Usage, reference, scalar, url};
 use crate::dialect::DialectSet;
 
 /// The pools of the file, each in its place even if something is wrong with it, so that routes are checked
@@ -32,7 +32,7 @@ pub(super) fn pools(reader: &mut Reader<'_>, top: &Fields<'_>) -> Option<Vec<Poo
 
 fn pool(reader: &mut Reader<'_>, at: &At<'_>, name: &str) -> Pool {
     let mut pool = Pool::new(name);
-    let Some(fields) = reader.fields(at, &keys::POOL) else { return pool };
+    let Some(fields) = reader.fields(at, &reference::POOL) else { return pool };
     pool.endpoints = endpoints(reader, &fields);
     if let Some(at) = fields.get("dialects") {
         pool.dialects = dialects(reader, at);
@@ -59,7 +59,7 @@ fn endpoints(reader: &mut Reader<'_>, pool: &Fields<'_>) -> Vec<Endpoint> {
     }
     let mut endpoints: Vec<Endpoint> = Vec::with_capacity(items.len());
     for item in &items {
-        let Some(fields) = reader.fields(item, &keys::ENDPOINT) else { continue };
+        let Some(fields) = reader.fields(item, &reference::ENDPOINT) else { continue };
         let Some(at) = reader.required(&fields, "url") else { continue };
         let Some(endpoint) = reader.value(at, "a URL", url::endpoint) else { continue };
         if endpoints.contains(&endpoint) {
@@ -97,7 +97,9 @@ fn key(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Secret> {
     let at = At { secret: true, ..at.clone() };
     let entry = match &at.node.value {
         Value::Mapping(pairs) if at.node.tag.is_none() => match pairs.as_slice() {
-            [(name, value)] => name.word().filter(|name| PLACES.contains(name)).map(|name| (name, value)),
+            [(name, value)] => {
+                name.word().filter(|name| reference::KEY.knows(name)).map(|name| (name, value))
+            }
             _ => None,
         },
         _ => None,
@@ -159,7 +161,5 @@ pub(super) fn index(name: &str, pools: Option<&[Pool]>) -> Result<Option<usize>,
     })
 }
 
-/// Where a secret can be.
-const PLACES: [&str; 2] = ["env", "file"];
 /// So many names help; more hide the message.
 const NAMES_SHOWN_MAX: usize = 8;

@@ -6,9 +6,9 @@ use std::fmt::Display;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::keys::Section;
 use crate::config::expand::expand;
 use crate::config::problem::{Complaint, FileUse, Problem, shown};
+use crate::config::reference::Section;
 use crate::config::tree::{Node, Value, is_null};
 
 /// A node of the tree and the keys that lead to it.

@@ -1,9 +1,10 @@
 //! The section `routes`: the model names that clients ask for, and where their calls go.
 
 use super::reader::{At, Entry, Fields, Reader};
-use super::{keys, passthrough, pools, timeouts};
+use super::{passthrough, pools, timeouts};
 use crate::config::problem::Complaint;
-use crate::config::{Canary, Pool, Route, Target, scalar, weights};
+use crate::config::reference::ROUTE_NAMES_TAKEN;
+use crate::config::{Canary, Pool, Route, Target, reference, scalar, weights};
 
 /// The routes of the file: at least one, unless other paths lead to a pool. `pools` is `None` where no names of pools are known, so that not every target is reported for it.
 pub(super) fn routes(reader: &mut Reader<'_>, top: &Fields<'_>, pools: Option<&[Pool]>) -> Vec<Route> {
@@ -21,7 +22,7 @@ pub(super) fn routes(reader: &mut Reader<'_>, top: &Fields<'_>, pools: Option<&[
         if let Err(complaint) = route_name(name) {
             reader.refuse(key, complaint);
         }
-        if let Some(fields) = reader.fields(value, &keys::ROUTE) {
+        if let Some(fields) = reader.fields(value, &reference::ROUTE) {
             routes.push(route(reader, &fields, name, pools));
         }
     }
@@ -29,7 +30,7 @@ pub(super) fn routes(reader: &mut Reader<'_>, top: &Fields<'_>, pools: Option<&[
 }
 
 fn route_name(name: &str) -> Result<(), Complaint> {
-    if RESERVED.contains(&name) {
+    if ROUTE_NAMES_TAKEN.contains(&name) {
         return Err(Complaint::new(format!("`{name}` cannot be the name of a route"))
             .help("`/weir/backpressure/stream` and `/weir/backpressure/pools` have a meaning of their own"));
     }
@@ -69,7 +70,7 @@ fn targets(reader: &mut Reader<'_>, at: &At<'_>, pools: Option<&[Pool]>) -> Vec<
     let mut targets: Vec<Target> = Vec::with_capacity(items.len());
     let mut written = Vec::with_capacity(items.len());
     for item in &items {
-        let Some(fields) = reader.fields(item, &keys::TARGET) else { continue };
+        let Some(fields) = reader.fields(item, &reference::TARGET) else { continue };
         written.extend(weight(reader, &fields, single));
         let Some(target) = target(reader, &fields, pools) else { continue };
         if targets.iter().any(|other| other.pool == target.pool && other.model == target.model) {
@@ -120,7 +121,7 @@ fn canary(
     targets: &mut Vec<Target>,
     pools: Option<&[Pool]>,
 ) -> Option<Canary> {
-    let fields = reader.fields(at, &keys::CANARY)?;
+    let fields = reader.fields(at, &reference::CANARY)?;
     let [header, equals, target] =
         ["header", "equals", "target"].map(|key| reader.required(&fields, key).cloned());
     let header = header.and_then(|at| reader.value(&at, "the name of a header", scalar::header_name));
@@ -141,6 +142,3 @@ fn canary(
     });
     Some(Canary { header: header?, equals: equals?, target })
 }
-
-/// Words that stand where a route's name does in `/weir/backpressure/…`.
-const RESERVED: [&str; 2] = ["stream", "pools"];

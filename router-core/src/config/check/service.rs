@@ -1,11 +1,10 @@
 //! The sections about Weir's own running: `drain` and `log`.
 
-use super::keys;
 use super::reader::{At, Fields, Reader};
 use crate::config::bounds::{self, LOG_HEADERS_MAX};
 use crate::config::problem::Complaint;
 use crate::config::tree::Value;
-use crate::config::{Drain, Log, LogFormat, scalar};
+use crate::config::{Drain, Log, LogFormat, reference, scalar};
 
 pub(super) fn drain(reader: &mut Reader<'_>, top: &Fields<'_>) -> Drain {
     let default = Drain::default();
@@ -14,7 +13,7 @@ pub(super) fn drain(reader: &mut Reader<'_>, top: &Fields<'_>) -> Drain {
         let found = reader.value(at, "a duration or a mapping", |text| scalar::duration(text, bounds::DRAIN));
         return found.map_or_else(Drain::default, |time| Drain { requests: time, streams: time, ..default });
     }
-    let Some(fields) = reader.fields(at, &keys::DRAIN) else { return default };
+    let Some(fields) = reader.fields(at, &reference::DRAIN) else { return default };
     let grace = reader.duration(&fields, "grace", bounds::DRAIN).unwrap_or(default.grace);
     let requests = reader.duration(&fields, "requests", bounds::DRAIN);
     let streams = reader.duration(&fields, "streams", bounds::DRAIN);
@@ -32,7 +31,9 @@ pub(super) fn drain(reader: &mut Reader<'_>, top: &Fields<'_>) -> Drain {
 
 pub(super) fn log(reader: &mut Reader<'_>, top: &Fields<'_>) -> Log {
     let default = Log::default();
-    let Some(fields) = top.get("log").and_then(|at| reader.fields(at, &keys::LOG)) else { return default };
+    let Some(fields) = top.get("log").and_then(|at| reader.fields(at, &reference::LOG)) else {
+        return default;
+    };
     let words = LogFormat::ALL.map(|format| (format.name(), format));
     let format = reader.word(&fields, "format", &words);
     let access = reader.switch(&fields, "access");

@@ -1,13 +1,13 @@
 //! The clocks on endpoints: a pool's `timeouts`, and what a route sets in their place.
 
-use super::keys;
 use super::reader::{Fields, Reader};
 use crate::config::bounds::{ANSWER, ENDPOINT_CLOCK};
-use crate::config::{RouteTimeouts, Timeouts};
+use crate::config::{RouteTimeouts, Timeouts, reference};
 
 /// Puts a pool's own times in place of the defaults.
 pub(super) fn of_pool(reader: &mut Reader<'_>, pool: &Fields<'_>, timeouts: &mut Timeouts) {
-    let Some(fields) = pool.get("timeouts").and_then(|at| reader.fields(at, &keys::POOL_TIMEOUTS)) else {
+    let Some(fields) = pool.get("timeouts").and_then(|at| reader.fields(at, &reference::POOL_TIMEOUTS))
+    else {
         return;
     };
     if let Some(connect) = reader.duration(&fields, "connect", ENDPOINT_CLOCK) {
@@ -18,7 +18,7 @@ pub(super) fn of_pool(reader: &mut Reader<'_>, pool: &Fields<'_>, timeouts: &mut
 
 /// A route's times.
 pub(super) fn of_route(reader: &mut Reader<'_>, route: &Fields<'_>) -> RouteTimeouts {
-    let fields = route.get("timeouts").and_then(|at| reader.fields(at, &keys::ROUTE_TIMEOUTS));
+    let fields = route.get("timeouts").and_then(|at| reader.fields(at, &reference::ROUTE_TIMEOUTS));
     fields.map(|fields| common(reader, &fields)).unwrap_or_default()
 }
 

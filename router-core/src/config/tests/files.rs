@@ -14,6 +14,7 @@ fn read(path: &PathBuf) -> Config {
     let env = |name: &str| (name == "OPENAI_API_KEY").then(|| "a key".to_owned());
     let loaded = load(&text, &env).unwrap_or_else(|problems| panic!("{}: {problems:#?}", path.display()));
     assert_eq!(loaded.warnings, [], "{}", path.display());
+    super::schema::assert_takes(&text);
     loaded.config
 }
 
@@ -62,7 +63,7 @@ fn every_example_loads_without_warning() {
         read(&path);
         seen.push(path.file_name().unwrap().to_string_lossy().into_owned());
     }
-    for name in ["canary.yaml", "hosted.yaml"] {
+    for name in ["canary.yaml", "edge.yaml", "hosted.yaml", "passthrough.yaml"] {
         assert!(seen.iter().any(|seen| seen == name), "{name} is missing: {seen:?}");
     }
 }

@@ -5,10 +5,12 @@ mod files;
 mod golden;
 mod passthrough;
 mod properties;
+mod reference;
 mod refusals;
 mod render;
 mod running;
 mod scalars;
+mod schema;
 mod secrets;
 mod structure;
 mod upstreams;
@@ -35,6 +37,7 @@ fn problem(text: &str) -> Problem {
 fn loaded(text: &str) -> Config {
     let loaded = load(text, &unset).unwrap_or_else(|problems| panic!("{text}\n{problems:#?}"));
     assert_eq!(loaded.warnings, [], "{text}");
+    schema::assert_takes(text);
     loaded.config
 }
 

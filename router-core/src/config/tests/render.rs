@@ -32,6 +32,7 @@ fn round_trip(config: Config) {
     let text = to_json(&config).to_string();
     let again = load(&text, &unset).unwrap_or_else(|problems| panic!("{text}\n{problems:#?}"));
     assert_eq!(again.config, sorted(config), "{text}");
+    super::schema::assert_takes(&text);
 }
 
 #[test]
