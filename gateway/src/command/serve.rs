@@ -71,8 +71,11 @@ pub(super) async fn start(config: Config) -> Result<Running, Stop> {
 impl Running {
     /// Where clients are listened for.
     pub(super) fn data(&self) -> String {
-        let urls: Vec<String> =
-            self.doors.addresses.iter().map(|address| format!("http://{address}")).collect();
+        let url = |address: &Address| match address {
+            Address::Tcp(address) => format!("http://{address}"),
+            Address::Unix(_) => address.to_string(),
+        };
+        let urls: Vec<String> = self.doors.addresses.iter().map(url).collect();
         urls.join(",")
     }
 
@@ -90,8 +93,8 @@ impl Running {
 
     /// Logs what an operator should know from the start.
     pub(super) fn warn(&self, messages: &[&str]) {
-        for message in messages {
-            self.gateway.telemetry.event(Level::Warn, *message);
+        for message in messages.iter().copied().chain(self.doors.warning.as_deref()) {
+            self.gateway.telemetry.event(Level::Warn, message);
         }
     }
 

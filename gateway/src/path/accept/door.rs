@@ -1,38 +1,30 @@
-//! The doors: listening sockets, the connections behind them, and their end.
+//! The doors: listening sockets, how many callers they let in, and their end. What happens on a connection is in
+//! `serve`.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use http::HeaderValue;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use router_core::config::Address;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
-use tokio::time::interval_at;
+use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::Arrival;
-use super::patience::{Heard, Patience, TICK};
+use super::descriptors;
+use super::listener::{self, SocketFile};
+use super::serve::{Path, Visit, serve};
+use super::socket::Listener;
 use crate::gateway::Gateway;
 use crate::path;
-use crate::path::telemetry::Level;
+use crate::path::telemetry::{Level, Limit};
 
-/// Largest request head, and what is held of an answer for a caller that reads slowly. Together with what
-/// the upstream's connection has read ahead, at most 64 KiB for each stream.
-const BUFFER_BYTES: usize = 32 * 1024;
-/// How long a connection may take to send what its answer still has to say when Weir stops.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Pause after the system could not give a connection (mostly: no descriptors), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The open doors of a running gateway.
 #[derive(Debug)]
 pub(crate) struct Doors {
-    pub(crate) addresses: Vec<SocketAddr>,
+    /// As they were asked for, with the ports that were free.
+    pub(crate) addresses: Vec<Address>,
+    /// What an operator should know once the gateway is ready.
+    pub(crate) warning: Option<String>,
     stage: watch::Sender<Stage>,
     /// Ends when the last connection has.
     alive: mpsc::Receiver<()>,
@@ -40,7 +32,7 @@ pub(crate) struct Doors {
 
 /// How far the doors are from their end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+pub(super) enum Stage {
     Open,
     /// Nothing new comes in; what is in flight is finished.
     Closing,
@@ -48,27 +40,45 @@ enum Stage {
     Ending,
 }
 
+/// What a door needs to let callers in.
+#[derive(Clone)]
+struct Entrance {
+    gateway: Arc<Gateway>,
+    /// One permit for each connection, whichever door it came through.
+    room: Arc<Semaphore>,
+    stage: watch::Receiver<Stage>,
+    guard: mpsc::Sender<()>,
+}
+
 /// Opens a door at each address and serves what comes in.
 pub(crate) async fn listen(gateway: &Arc<Gateway>, addresses: &[Address]) -> Result<Doors, String> {
-    let (stage, _) = watch::channel(Stage::Open);
+    let (stage, entered) = watch::channel(Stage::Open);
     let (guard, alive) = mpsc::channel(1);
     let mut bound = Vec::new();
     for address in addresses {
-        let fault = |error: std::io::Error| format!("cannot listen on {address}: {error}");
-        let Address::Tcp(address) = address else {
-            return Err(format!(
-                "cannot listen on {address}: Unix sockets are not supported by this version"
-            ));
-        };
-        let listener = TcpListener::bind(address).await.map_err(fault)?;
-        bound.push((listener.local_addr().map_err(fault)?, listener));
+        let opened = listener::open(address).await;
+        bound.push(opened.map_err(|error| format!("cannot listen on {address}: {error}"))?);
     }
+    let (room, warning) = room(gateway.snapshot().config.limits.connections, descriptors::room());
+    let room = Arc::new(Semaphore::new(room));
+    let entrance = Entrance { gateway: gateway.clone(), room, stage: entered, guard };
+    let path = path::build(gateway);
     let mut addresses = Vec::new();
-    for (address, listener) in bound {
+    for (address, listener, file) in bound {
         addresses.push(address);
-        tokio::spawn(accept(listener, gateway.clone(), stage.subscribe(), guard.clone()));
+        tokio::spawn(accept(listener, file, entrance.clone(), path.clone()));
     }
-    Ok(Doors { addresses, stage, alive })
+    Ok(Doors { addresses, warning, stage, alive })
+}
+
+/// How many connections there may be: what is configured, as far as the system has descriptors for it; and what to
+/// tell the operator of that.
+fn room(wanted: u64, possible: Option<u64>) -> (usize, Option<String>) {
+    let room = wanted.min(possible.unwrap_or(u64::MAX));
+    let warning = (room < wanted).then(|| {
+        format!("limits.connections: {room} in place of {wanted}, since the process may have no more descriptors (ulimit -n)")
+    });
+    (usize::try_from(room).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS), warning)
 }
 
 impl Doors {
@@ -86,88 +96,45 @@ impl Doors {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    gateway: Arc<Gateway>,
-    mut stage: watch::Receiver<Stage>,
-    guard: mpsc::Sender<()>,
-) {
-    let path = path::build(&gateway);
+/// Lets callers in until the doors close; `file` goes with the listener.
+async fn accept<P: Path>(listener: Listener, file: Option<SocketFile>, mut entrance: Entrance, path: P) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stage.wait_for(|stage| *stage > Stage::Open) => return,
+            _ = entrance.stage.wait_for(|stage| *stage > Stage::Open) => break,
         };
-        let (stream, peer) = match accepted {
+        let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                gateway.telemetry.event(Level::Warn, format!("cannot accept a connection: {error}"));
+                let telemetry = &entrance.gateway.telemetry;
+                telemetry.event(Level::Warn, format!("cannot accept a connection: {error}"));
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let (path, stage, guard) = (path.clone(), stage.clone(), guard.clone());
+        let Some(permit) = entrance.permit().await else { break };
+        let Entrance { gateway, stage, guard, .. } = entrance.clone();
+        let visit = Visit { socket, peer, gateway, stage, guard };
+        let path = path.clone();
         tokio::spawn(async move {
-            serve(stream, peer, path, stage).await;
-            drop(guard);
+            serve(visit, path).await;
+            drop(permit);
         });
     }
+    drop(file);
 }
 
-/// Serves one connection until it ends, until the doors close and its last answer has left, or until Weir stops.
-async fn serve<P>(stream: TcpStream, peer: SocketAddr, path: P, mut stage: watch::Receiver<Stage>)
-where
-    P: tower::Service<
-            Arrival,
-            Response = http::Response<path::stream::AnswerBody>,
-            Error = Infallible,
-            Future: Send,
-        > + Clone
-        + Send
-        + 'static,
-{
-    // Without this a token waits up to 40 ms for the caller's acknowledgement of the one before.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let Ok(peer) = HeaderValue::try_from(peer.ip().to_canonical().to_string()) else { return };
-    let patience = Patience::new(Instant::now());
-    let waits = patience.clone();
-    let service = service_fn(move |request| {
-        let busy = waits.serve(Instant::now());
-        let answer = path.clone().call(Arrival { request, peer: peer.clone() });
-        async move {
-            let mut answer = answer.await?;
-            answer.body_mut().keep_busy(busy);
-            Ok::<_, Infallible>(answer)
+impl Entrance {
+    /// Room for one more connection, as soon as there is; `None` if the doors close before. Further callers wait in
+    /// the system's queue meanwhile.
+    async fn permit(&mut self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        if let Ok(permit) = self.room.clone().try_acquire_owned() {
+            return Some(permit);
         }
-    });
-    let io = TokioIo::new(Heard { io: stream, patience: patience.clone() });
-    let connection = http1::Builder::new().max_buf_size(BUFFER_BYTES).serve_connection(io, service);
-    let mut connection = pin!(connection);
-    let mut tick = interval_at(tokio::time::Instant::now() + TICK, TICK);
-    loop {
-        // In this order, since nearly always it is the connection that has something to do.
+        self.gateway.telemetry.metrics.hit(Limit::Connections);
         tokio::select! {
-            biased;
-            // How a connection ended concerns its calls, and their accounts have noted it.
-            ended = connection.as_mut() => return ended.unwrap_or_default(),
-            _ = tick.tick() => {
-                if patience.is_over(Instant::now()) {
-                    return;
-                }
-                patience.look_for_caller();
-            }
-            changed = stage.changed() => {
-                connection.as_mut().graceful_shutdown();
-                if changed.is_err() || *stage.borrow() == Stage::Ending {
-                    break;
-                }
-            }
+            permit = self.room.clone().acquire_owned() => permit.ok(),
+            _ = self.stage.wait_for(|stage| *stage > Stage::Open) => None,
         }
-    }
-    // Polled again, streams find out that Weir stops, and say so.
-    if let Ok(ended) = tokio::time::timeout(LAST_WORDS, connection).await {
-        ended.unwrap_or_default();
     }
 }

@@ -69,7 +69,7 @@ where
                 }
                 Err(reason) => {
                     account.facts().unknown = Some(accept::method_and_path(&request.head));
-                    accept::discard(request.body, &request.head.headers);
+                    accept::discard(request.body, &request.head);
                     (guess, Err(reason.into()))
                 }
             };

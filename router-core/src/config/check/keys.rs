@@ -37,8 +37,19 @@ pub(super) static ADMIN: Section =
     Section { place: "`admin`", known: &["address"], later: &["tls", "keys", "metrics"] };
 pub(super) static LIMITS: Section = Section {
     place: "`limits`",
-    known: &["body"],
-    later: &["head", "uri", "body_memory", "connections", "header_read", "body_read", "idle", "client_stall"],
+    known: &[
+        "head",
+        "uri",
+        "body",
+        "body_memory",
+        "connections",
+        "header_read",
+        "body_read",
+        "body_rate",
+        "idle",
+        "client_stall",
+    ],
+    later: &[],
 };
 pub(super) static LOG: Section =
     Section { place: "`log`", known: &["format", "access", "headers"], later: &[] };

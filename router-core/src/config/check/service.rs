@@ -1,6 +1,5 @@
 //! The sections about Weir itself: `listen`, `admin`, `limits`, `drain` and `log`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::keys;
@@ -16,11 +15,12 @@ pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
     }
     let mut listen: Vec<Listen> = Vec::with_capacity(items.len());
     for item in &items {
-        let Some((place, address)) = address(reader, item, &keys::LISTEN, scalar::address) else { continue };
-        if address.port() != 0 && listen.contains(&Listen { address: address.into() }) {
+        let Some((place, address)) = address(reader, item, &keys::LISTEN, place) else { continue };
+        let free = matches!(&address, Address::Tcp(address) if address.port() == 0);
+        if !free && listen.contains(&Listen { address: address.clone() }) {
             reader.refuse(&place, Complaint::new(format!("{address} is listened on already")));
         }
-        listen.push(Listen { address: address.into() });
+        listen.push(Listen { address });
     }
     listen
 }
@@ -45,13 +45,21 @@ pub(super) fn apart(reader: &mut Reader<'_>, top: &Fields<'_>, listen: &[Listen]
     }
 }
 
+/// An address and a port, or `unix:` and a path.
+fn place(text: &str) -> Result<Address, Complaint> {
+    match text.strip_prefix("unix:") {
+        Some(path) => scalar::file_path(path).map(Address::Unix),
+        None => scalar::address(text).map(Address::from),
+    }
+}
+
 /// The `address` of a mapping that must have one.
-fn address<'n>(
+fn address<'n, T>(
     reader: &mut Reader<'_>,
     at: &At<'n>,
     section: &keys::Section,
-    parse: fn(&str) -> Result<SocketAddr, Complaint>,
-) -> Option<(At<'n>, SocketAddr)> {
+    parse: fn(&str) -> Result<T, Complaint>,
+) -> Option<(At<'n>, T)> {
     let fields = reader.fields(at, section)?;
     let address = reader.required(&fields, "address")?;
     Some((address.clone(), reader.value(address, "an address", parse)?))
@@ -59,10 +67,36 @@ fn address<'n>(
 
 pub(super) fn limits(reader: &mut Reader<'_>, top: &Fields<'_>) -> Limits {
     let default = Limits::default();
-    let fields = top.get("limits").and_then(|at| reader.fields(at, &keys::LIMITS));
-    let body = fields.as_ref().and_then(|fields| fields.get("body"));
-    let body_bytes = body.and_then(|at| reader.value(at, "a size", |text| scalar::size(text, BODY_RANGE)));
-    Limits { body_bytes: body_bytes.unwrap_or(default.body_bytes), ..default }
+    let Some(fields) = top.get("limits").and_then(|at| reader.fields(at, &keys::LIMITS)) else {
+        return default;
+    };
+    let mut size = |key, range, default| {
+        let found = fields.get(key);
+        found.and_then(|at| reader.value(at, "a size", |text| scalar::size(text, range))).unwrap_or(default)
+    };
+    let limits = Limits {
+        head_bytes: size("head", (4 << 10, 1 << 20), default.head_bytes),
+        uri_bytes: size("uri", (256, 64 << 10), default.uri_bytes),
+        body_bytes: size("body", BODY_RANGE, default.body_bytes),
+        body_memory_bytes: size("body_memory", (1 << 10, 1 << 40), default.body_memory_bytes),
+        body_rate_bytes: size("body_rate", (0, 16 << 20), default.body_rate_bytes),
+        connections: size("connections", (1, 1_000_000), default.connections),
+        ..default
+    };
+    let range = (Duration::from_millis(10), Duration::from_secs(3600));
+    let mut clock = |key, default| {
+        let found = fields.get(key);
+        found
+            .and_then(|at| reader.value(at, "a duration", |text| scalar::duration(text, range)))
+            .unwrap_or(default)
+    };
+    Limits {
+        header_read: clock("header_read", limits.header_read),
+        body_read: clock("body_read", limits.body_read),
+        idle: clock("idle", limits.idle),
+        client_stall: clock("client_stall", limits.client_stall),
+        ..limits
+    }
 }
 
 pub(super) fn drain(reader: &mut Reader<'_>, top: &Fields<'_>) -> Drain {
