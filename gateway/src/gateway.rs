@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 
-use crate::path::identify::Catalogue;
+use crate::path::identify::{BodyMemory, Catalogue};
 use crate::path::telemetry::{Shared, Telemetry};
 use crate::snapshot::Snapshot;
 
@@ -15,6 +15,8 @@ pub(crate) struct Gateway {
     snapshot: ArcSwap<Snapshot>,
     pub(crate) telemetry: Shared,
     pub(crate) catalogue: Catalogue,
+    /// What the request bodies of all calls hold.
+    pub(crate) body_memory: Arc<BodyMemory>,
     draining: AtomicBool,
 }
 
@@ -24,6 +26,7 @@ impl Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             telemetry: Arc::new(telemetry),
             catalogue: Catalogue::default(),
+            body_memory: Arc::default(),
             draining: AtomicBool::new(false),
         })
     }

@@ -146,7 +146,9 @@ impl Reloader {
         let listen: Vec<_> = snapshot.config.listen.iter().map(|listen| listen.address.clone()).collect();
         let opened = self.doors.open(&listen).await.map_err(Refused::Invalid)?;
         let revision = self.gateway.replace(snapshot);
-        self.doors.settle(&self.gateway, opened);
+        if let Some(warning) = self.doors.settle(&self.gateway, opened) {
+            self.gateway.telemetry.event(Level::Warn, warning);
+        }
         Ok(Reloaded { revision, changed: true, passed_over })
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Running {
     doors: Arc<Doors>,
     admin: std::net::SocketAddr,
     reloader: Arc<Reloader>,
+    /// What an operator should know of the doors.
+    warning: Option<String>,
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
@@ -64,18 +66,21 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     let addresses: Vec<_> = listen_at.iter().map(|listen| listen.address.clone()).collect();
     let doors = Doors::new();
     let opened = doors.open(&addresses).await.map_err(Stop::Failed)?;
-    doors.settle(&gateway, opened);
+    let warning = doors.settle(&gateway, opened);
     let reloader = Reloader::new(source, gateway.clone(), doors.clone());
     admin::open(admin_listener, gateway.clone(), reloader.clone());
     tokio::spawn(reloader.clone().watch());
-    Ok(Running { gateway, doors, admin, reloader, hangup, terminate, interrupt })
+    Ok(Running { gateway, doors, admin, reloader, warning, hangup, terminate, interrupt })
 }
 
 impl Running {
     /// Where clients are listened for.
     pub(super) fn data(&self) -> String {
-        let urls: Vec<String> =
-            self.doors.addresses().iter().map(|address| format!("http://{address}")).collect();
+        let url = |address: &Address| match address {
+            Address::Tcp(address) => format!("http://{address}"),
+            Address::Unix(_) => address.to_string(),
+        };
+        let urls: Vec<String> = self.doors.addresses().iter().map(url).collect();
         urls.join(",")
     }
 
@@ -93,8 +98,8 @@ impl Running {
 
     /// Logs what an operator should know from the start.
     pub(super) fn warn(&self, messages: &[&str]) {
-        for message in messages {
-            self.gateway.telemetry.event(Level::Warn, *message);
+        for message in messages.iter().copied().chain(self.warning.as_deref()) {
+            self.gateway.telemetry.event(Level::Warn, message);
         }
     }
 

@@ -89,8 +89,13 @@ impl Connection {
     pub fn is_closed(&mut self) -> bool {
         match self.stream.fill_buf() {
             Ok(data) => data.is_empty(),
-            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            Err(error) => !is_silence(error.kind()),
         }
+    }
+
+    /// Whether the other side closes, whatever it says before.
+    pub fn is_closed_in_the_end(&mut self) -> bool {
+        self.stream.read_to_end(&mut Vec::new()).map_or_else(|error| !is_silence(error.kind()), |_| true)
     }
 
     /// The next data of a chunked body; `None` at its end, proper or not.
@@ -127,6 +132,11 @@ impl Connection {
         self.stream.read_until(b'\n', &mut line).map(drop).unwrap_or_default();
         String::from_utf8_lossy(&line).trim_end().to_owned()
     }
+}
+
+/// Whether nothing came in time.
+fn is_silence(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 /// A whole request's bytes.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::Version;
 use http::header::EXPECT;
+use http::request::Parts;
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -16,16 +17,17 @@ const TIME_MAX: Duration = Duration::from_secs(5);
 /// Reads an unwanted body to its end, within bounds, while the refusal is on its way: a caller that is still
 /// sending would otherwise meet a reset connection and never read why it was refused. Past the bounds the
 /// connection is closed.
-pub(crate) fn discard(body: Incoming, headers: &HeaderMap) {
+pub(crate) fn discard(body: Incoming, head: &Parts) {
     // A caller that waits for "100 Continue" has sent nothing, and must not be asked to.
-    if !headers.contains_key(EXPECT) {
-        discard_rest(body);
+    if !head.headers.contains_key(EXPECT) {
+        discard_rest(body, head);
     }
 }
 
 /// The same for a body of which some has come.
-pub(crate) fn discard_rest(mut body: Incoming) {
-    if body.is_end_stream() {
+pub(crate) fn discard_rest(mut body: Incoming, head: &Parts) {
+    // In HTTP/2 a body is refused by itself, whatever its caller still has to send.
+    if body.is_end_stream() || head.version == Version::HTTP_2 {
         return;
     }
     tokio::spawn(async move {

@@ -4,16 +4,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use router_core::config::Address;
-use tokio::net::TcpListener;
-use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
 
-use super::door::accept;
+use super::descriptors;
+use super::door::{Entrance, accept};
+use super::listener::{self, SocketFile};
+use super::socket::Listener;
 use crate::gateway::Gateway;
+use crate::path;
 
 /// The doors of a running gateway.
 #[derive(Debug)]
 pub(crate) struct Doors {
     doors: Mutex<Vec<Door>>,
+    /// A permit for each connection that there may be, whichever door it comes through.
+    room: Arc<Semaphore>,
+    /// How many permits there are, those in use among them.
+    size: Mutex<usize>,
     /// Cloned into every connection; without this one left, the last connection's end is the end of all.
     guard: Mutex<Option<mpsc::Sender<()>>>,
     alive: AsyncMutex<mpsc::Receiver<()>>,
@@ -44,8 +51,16 @@ pub(super) enum Stage {
 
 /// Doors that are to be open from now on, those that were not open before bound already.
 pub(crate) struct Opened {
-    new: Vec<(Address, Address, TcpListener)>,
+    new: Vec<Bound>,
     wanted: Vec<Address>,
+}
+
+/// A listener that nobody is served at yet.
+struct Bound {
+    configured: Address,
+    address: Address,
+    listener: Listener,
+    file: Option<SocketFile>,
 }
 
 impl Doors {
@@ -53,6 +68,8 @@ impl Doors {
         let (guard, alive) = mpsc::channel(1);
         Arc::new(Self {
             doors: Mutex::default(),
+            room: Arc::new(Semaphore::new(0)),
+            size: Mutex::new(0),
             guard: Mutex::new(Some(guard)),
             alive: AsyncMutex::new(alive),
         })
@@ -68,22 +85,17 @@ impl Doors {
                 open.swap_remove(known);
                 continue;
             }
-            let fault = |error: std::io::Error| format!("cannot listen on {address}: {error}");
-            let Address::Tcp(socket) = address else {
-                return Err(format!(
-                    "cannot listen on {address}: Unix sockets are not supported by this version"
-                ));
-            };
-            let listener = TcpListener::bind(socket).await.map_err(fault)?;
-            let bound = listener.local_addr().map_err(fault)?.into();
-            new.push((address.clone(), bound, listener));
+            let opened = listener::open(address).await;
+            let (bound, listener, file) =
+                opened.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+            new.push(Bound { configured: address.clone(), address: bound, listener, file });
         }
         Ok(Opened { new, wanted: wanted.to_vec() })
     }
 
     /// Serves what was opened, and closes the doors that are not wanted any more: their connections finish what
-    /// is in flight.
-    pub(crate) fn settle(&self, gateway: &Arc<Gateway>, opened: Opened) {
+    /// is in flight. What an operator should know, if anything.
+    pub(crate) fn settle(&self, gateway: &Arc<Gateway>, opened: Opened) -> Option<String> {
         let Opened { new, mut wanted } = opened;
         let guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut doors = self.lock();
@@ -99,13 +111,39 @@ impl Doors {
                 }
             }
         }
-        for (configured, bound, listener) in new {
+        let warning = self.resize(gateway);
+        for Bound { configured, address, listener, file } in new {
             let (stage, stages) = watch::channel(Stage::Open);
             if let Some(guard) = guard.clone() {
-                tokio::spawn(accept(listener, gateway.clone(), stages, guard));
+                let room = self.room.clone();
+                let entrance = Entrance { gateway: gateway.clone(), room, stage: stages, guard };
+                tokio::spawn(accept(listener, file, entrance, path::build(gateway)));
             }
-            doors.push(Door { configured, bound, stage });
+            doors.push(Door { configured, bound: address, stage });
         }
+        warning
+    }
+
+    /// Makes room for as many connections as are configured, as far as the system has descriptors for them.
+    /// Connections beyond a smaller room stay; none is added until there is room again.
+    fn resize(&self, gateway: &Gateway) -> Option<String> {
+        let wanted = gateway.snapshot().config.limits.connections;
+        let possible = descriptors::room().unwrap_or(u64::MAX);
+        let warning = (possible < wanted).then(|| {
+            format!(
+                "limits.connections: {possible} in place of {wanted}, since the process may have no more descriptors (ulimit -n)"
+            )
+        });
+        let wanted = usize::try_from(wanted.min(possible)).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        if wanted >= *size {
+            self.room.add_permits(wanted - *size);
+            *size = wanted;
+        } else {
+            // Those in use cannot be taken back: the room stays larger by them until the next reload.
+            *size -= self.room.forget_permits(*size - wanted);
+        }
+        warning
     }
 
     /// Where clients are listened for.

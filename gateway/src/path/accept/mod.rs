@@ -1,12 +1,20 @@
 //! Is this a sane HTTP request on an open door? Opens the call's account, gives every answer its id, its
 //! counts and its times, and turns a panic into a 500. Answers the probes itself.
 
+mod budget;
+mod descriptors;
 mod discard;
 mod door;
 mod doors;
 mod headers;
+mod heard;
+mod http2;
+mod listener;
 mod patience;
 mod sane;
+mod serve;
+mod socket;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +27,9 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use router_core::config::Limits;
 use router_core::dialect::Reason;
 use tower::Service;
 
@@ -30,7 +39,7 @@ pub(crate) use patience::Busy;
 pub(crate) use sane::is_chunked_at_most;
 
 use super::stream::AnswerBody;
-use super::telemetry::Account;
+use super::telemetry::{Account, Limit};
 use super::{Failure, Walk};
 use crate::gateway::Gateway;
 
@@ -44,6 +53,14 @@ pub(crate) struct Arrival {
     pub(crate) request: Request<Incoming>,
     /// The caller's address.
     pub(crate) peer: HeaderValue,
+    pub(crate) bounds: Bounds,
+}
+
+/// How large a head may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    head_bytes: u64,
+    uri_bytes: u64,
 }
 
 /// A request with an account.
@@ -59,6 +76,12 @@ pub(crate) struct Admitted {
 pub(crate) struct Origin {
     pub(crate) peer: HeaderValue,
     pub(crate) request_id: HeaderValue,
+}
+
+impl Bounds {
+    pub(crate) fn of(limits: &Limits) -> Self {
+        Self { head_bytes: limits.head_bytes, uri_bytes: limits.uri_bytes }
+    }
 }
 
 /// The room.
@@ -97,7 +120,7 @@ where
             if let Some(probe) = probe(&gateway, &arrival.request) {
                 return Ok(probe);
             }
-            let (head, body) = arrival.request.into_parts();
+            let (mut head, body) = arrival.request.into_parts();
             let request_id = headers::request_id(&head.headers);
             let open = Account::open(gateway.telemetry.clone(), request_id.clone(), started);
             let account = open.account().clone();
@@ -107,8 +130,8 @@ where
 
             // Called only within, since already the call may panic and not just what it returns.
             let walk = AssertUnwindSafe(async {
-                if let Err(reason) = sane::sane(&head) {
-                    account.facts().unknown = Some(method_and_path(&head));
+                if let Err(reason) = judge(&mut head, arrival.bounds) {
+                    note_refused(&gateway, &account, &head, &reason);
                     return Ok(Failure::from(reason).answer(dialect, &account));
                 }
                 inner.call(Admitted { account: account.clone(), origin, head, body }).await
@@ -122,6 +145,25 @@ where
             response.body_mut().keep(open);
             Ok(response)
         })
+    }
+}
+
+/// Makes the head what one of HTTP/1.1 would be, and refuses what should go no further.
+fn judge(head: &mut Parts, bounds: Bounds) -> Result<(), Reason> {
+    // First, so that nothing is done with a head that is too large.
+    sane::small(head, bounds)?;
+    if head.version == Version::HTTP_2 {
+        http2::as_http1(head)?;
+    }
+    sane::sane(head)
+}
+
+fn note_refused(gateway: &Gateway, account: &Account, head: &Parts, reason: &Reason) {
+    account.facts().unknown = Some(method_and_path(head));
+    match reason {
+        Reason::UriTooLong { .. } => gateway.telemetry.metrics.hit(Limit::Uri),
+        Reason::HeadTooLarge { .. } => gateway.telemetry.metrics.hit(Limit::Head),
+        _ => {}
     }
 }
 

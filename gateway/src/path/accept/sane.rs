@@ -5,13 +5,42 @@
 use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, Version};
+use http::{HeaderMap, Method, Version};
 use router_core::dialect::Reason;
+
+use super::Bounds;
+
+/// As many fields as hyper takes in HTTP/1.
+const FIELDS_MAX: usize = 100;
+/// What stands around a field: a colon, a space and the end of the line.
+const FIELD_BYTES: usize = 4;
+
+/// Refuses a head that is larger than configured, as it would stand in HTTP/1.1.
+pub(super) fn small(head: &Parts, bounds: Bounds) -> Result<(), Reason> {
+    let Bounds { head_bytes: limit_bytes, uri_bytes } = bounds;
+    let part = |text: Option<&str>| text.map_or(0, str::len);
+    let path = head.uri.path_and_query().map(http::uri::PathAndQuery::as_str);
+    // The path first: nothing else is long in an honest target.
+    let target = part(path) + part(head.uri.authority().map(Authority::as_str));
+    if target as u64 > uri_bytes {
+        return Err(Reason::UriTooLong { limit_bytes: uri_bytes });
+    }
+    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        name.as_str().len() + value.len() + FIELD_BYTES
+    };
+    let bytes = target + head.headers.iter().map(field).sum::<usize>();
+    if bytes as u64 > limit_bytes || head.headers.len() > FIELDS_MAX {
+        return Err(Reason::HeadTooLarge { limit_bytes });
+    }
+    Ok(())
+}
 
 /// Refuses a head that two servers could read differently.
 pub(super) fn sane(head: &Parts) -> Result<(), Reason> {
+    method(head)?;
     one_host(head)?;
     target(head)?;
+    path(head.uri.path())?;
     if !is_chunked_at_most(&head.headers) {
         return Err(Reason::BadHead { fault: "transfer-encoding must be `chunked`" });
     }
@@ -55,3 +84,39 @@ fn target(head: &Parts) -> Result<(), Reason> {
         Err(Reason::BadHead { fault: "the request target is malformed" })
     }
 }
+
+/// A server must not be asked to repeat a request, credentials included, nor to become a tunnel.
+fn method(head: &Parts) -> Result<(), Reason> {
+    match head.method {
+        Method::TRACE | Method::CONNECT => Err(Reason::MethodNotAllowed { allow: "GET, POST" }),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a path that a server behind could take for another one: segments that lead upwards, encoded or not, and
+/// characters that are encoded for no honest reason. The id of a model may have slashes in it; what else it may
+/// have is judged where it is read.
+fn path(path: &str) -> Result<(), Reason> {
+    let fault = Err(Reason::BadHead { fault: "the request's path can be read in more than one way" });
+    if path.starts_with(MODELS) {
+        return Ok(());
+    }
+    let encoded = |at: usize| path.as_bytes().get(at + 1..at + 3).unwrap_or_default();
+    let escapes = path.bytes().enumerate().filter(|(_, byte)| *byte == b'%');
+    for (at, _) in escapes {
+        // Nothing, NUL, a dot, a slash, a percent sign, a backslash.
+        if matches!(
+            encoded(at),
+            [] | [_] | b"00" | [b'2', b'5' | b'e' | b'E' | b'f' | b'F'] | [b'5', b'c' | b'C']
+        ) {
+            return fault;
+        }
+    }
+    if path.contains('\\') || path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return fault;
+    }
+    Ok(())
+}
+
+/// Where ids of models stand in the path.
+const MODELS: &str = "/v1/models/";

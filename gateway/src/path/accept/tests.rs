@@ -60,7 +60,8 @@ where
     let (near, far) = tokio::io::duplex(4096);
     let rooms = Accept::new(gateway.clone(), inner);
     let service = hyper::service::service_fn(move |request| {
-        rooms.clone().call(Arrival { request, peer: HeaderValue::from_static("127.0.0.1") })
+        let bounds = Bounds::of(&Limits::default());
+        rooms.clone().call(Arrival { request, peer: HeaderValue::from_static("127.0.0.1"), bounds })
     });
     tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(far), service));
     let (sender, connection) = handshake(TokioIo::new(near)).await.unwrap();

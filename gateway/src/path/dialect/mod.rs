@@ -73,7 +73,7 @@ where
                 }
                 Err(reason) => {
                     account.facts().unknown = Some(accept::method_and_path(&request.head));
-                    accept::discard(request.body, &request.head.headers);
+                    accept::discard(request.body, &request.head);
                     (gateway.snapshot().guess(&request.head), Err(reason.into()))
                 }
             };

@@ -2,6 +2,7 @@
 //! this room nothing is unknown about a call. Lists the models where that is what was asked for.
 
 mod body;
+mod memory;
 mod models;
 
 use std::ops::Range;
@@ -19,11 +20,12 @@ use tower::Service;
 use super::accept::{Origin, discard};
 use super::dialect::Known;
 use super::stream::AnswerBody;
-use super::telemetry::{Account, Limit};
+use super::telemetry::Account;
 use super::{Failure, Reply, Walk};
 use crate::gateway::Gateway;
 use crate::snapshot::Route;
 
+pub(crate) use memory::{BodyMemory, Reservation};
 pub(crate) use models::Catalogue;
 
 /// A call about which everything is known that a decision needs.
@@ -33,6 +35,8 @@ pub(crate) struct Call {
     pub(crate) intent: Intent,
     pub(crate) head: Parts,
     pub(crate) body: Bytes,
+    /// The body's part of the memory for bodies: as long as it may be sent again.
+    pub(crate) _held: Reservation,
     /// Where the model's name stands in the body, quotes included. Empty where bodies are not looked into.
     pub(crate) model_span: Range<usize>,
     pub(crate) route: Arc<Route>,
@@ -82,27 +86,24 @@ where
 async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
     let Known { account, origin, intent, passthrough, head, body } = request;
     if passthrough.is_none() && body::is_encoded(&head.headers) {
-        discard(body, &head.headers);
+        discard(body, &head);
         return Err(Reason::EncodedBody.into());
     }
     let waited = Instant::now();
     // One snapshot for the whole judgement, whatever is reloaded while the body comes.
     let snapshot = Arc::clone(&gateway.snapshot());
-    let body = body::read(body, &head.headers, snapshot.config.limits.body_bytes).await;
+    let body = body::read(body, &head, &gateway.body_memory, &snapshot.config.limits).await;
     account.facts().body_wait = waited.elapsed();
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => {
-            if matches!(reason, Reason::BodyTooLarge { .. }) {
-                gateway.telemetry.metrics.hit(Limit::Body);
-            }
-            return Err(reason.into());
+    let (body, held) = body.map_err(|unread| {
+        if let Some(limit) = unread.limit {
+            gateway.telemetry.metrics.hit(limit);
         }
-    };
+        Failure::from(unread.reason)
+    })?;
     account.facts().bytes_in = body.len() as u64;
     if let Some(route) = passthrough {
         account.facts().route = Some(route.clone());
-        return Ok(Call { account, origin, intent, head, body, model_span: 0..0, route });
+        return Ok(Call { account, origin, intent, head, body, _held: held, model_span: 0..0, route });
     }
     let scan = scan(&body)?;
     let route = snapshot.route(&scan.model).filter(|route| route.speaks(intent.dialect));
@@ -116,5 +117,5 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
         facts.route = Some(route.clone());
     }
     let model_span = scan.model_span;
-    Ok(Call { account, origin, intent, head, body, model_span, route })
+    Ok(Call { account, origin, intent, head, body, _held: held, model_span, route })
 }

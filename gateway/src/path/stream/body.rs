@@ -81,13 +81,20 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Abort>>> {
+        if self.busy.as_mut().is_some_and(|busy| !busy.wants_more()) {
+            return Poll::Pending;
+        }
         let frame = match &mut self.content {
             Content::Full(bytes) if bytes.is_empty() => None,
             Content::Full(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
             Content::Relay(relay) => ready!(relay.poll_frame(context)),
         };
         if let Some(Ok(data)) = frame.as_ref().map(|frame| frame.as_ref().map(Frame::data_ref)) {
-            self.bytes_out += data.map_or(0, Bytes::len) as u64;
+            let bytes = data.map_or(0, Bytes::len);
+            self.bytes_out += bytes as u64;
+            if let Some(busy) = &mut self.busy {
+                busy.handed(bytes);
+            }
         }
         self.close_if_over();
         Poll::Ready(frame)

@@ -1,0 +1,124 @@
+//! The tasks of an HTTP/2 connection's streams. hyper runs each call and its answer as a future of its own on an
+//! executor; this one can end a stream whose caller does not take the answer, without its connection.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::patience::Taking;
+use crate::path::telemetry::{Limit, Shared};
+
+/// The streams of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Streams(Arc<Common>);
+
+#[derive(Debug)]
+struct Common {
+    client_stall: Duration,
+    telemetry: Shared,
+    /// Where the call that hyper has just made left its note for the task that hyper starts for it next.
+    next: Mutex<Option<Taking>>,
+    /// Wakes every stream: Weir stops.
+    ending: Notify,
+    /// Lets the doors wait for the streams too.
+    _guard: mpsc::Sender<()>,
+}
+
+impl Streams {
+    pub(super) fn new(client_stall: Duration, telemetry: Shared, guard: mpsc::Sender<()>) -> Self {
+        let (next, ending) = (Mutex::default(), Notify::new());
+        Self(Arc::new(Common { client_stall, telemetry, next, ending, _guard: guard }))
+    }
+
+    /// The note of the call that is being made.
+    pub(super) fn begin(&self) -> Taking {
+        let taking = Taking::default();
+        *self.0.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(taking.clone());
+        taking
+    }
+
+    /// Has every stream look at its state once more.
+    pub(super) fn wake_all(&self) {
+        self.0.ending.notify_waiters();
+    }
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let taking = self.0.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let common = self.0.clone();
+        tokio::spawn(async move {
+            let stream = pin!(stream);
+            let mut watched =
+                Watched { stream, taking: taking.unwrap_or_default(), stall: None, common: &common };
+            let mut ending = pin!(common.ending.notified());
+            let mut registered = false;
+            std::future::poll_fn(move |context| {
+                let polled = watched.poll(context);
+                // Once is enough: a task is woken in the same way for all its life.
+                if polled.is_pending() && !std::mem::replace(&mut registered, true) {
+                    let _: Poll<()> = ending.as_mut().poll(context);
+                }
+                polled
+            })
+            .await;
+        });
+    }
+}
+
+/// A stream and the clock of its caller. The clock runs only while a piece of the answer waits for the caller, so
+/// that ordinary calls set no timer.
+struct Watched<'a, F> {
+    stream: Pin<&'a mut F>,
+    taking: Taking,
+    stall: Option<Stall>,
+    common: &'a Common,
+}
+
+struct Stall {
+    piece: u32,
+    since: Instant,
+    /// Fires when the time of this piece or of an earlier one is over.
+    timer: Pin<Box<Sleep>>,
+}
+
+impl<F: Future<Output = ()>> Watched<'_, F> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.stream.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        let Some(piece) = self.taking.waiting() else {
+            self.stall = None;
+            return Poll::Pending;
+        };
+        let limit = self.common.client_stall;
+        let now = Instant::now();
+        let stall = self.stall.get_or_insert_with(|| Stall {
+            piece,
+            since: now,
+            timer: Box::pin(sleep_until(now + limit)),
+        });
+        if stall.piece != piece {
+            (stall.piece, stall.since) = (piece, now);
+        }
+        while stall.timer.as_mut().poll(context).is_ready() {
+            let over = stall.since + limit;
+            if over <= now {
+                self.common.telemetry.metrics.hit(Limit::ClientStall);
+                // Dropped, the stream is reset.
+                return Poll::Ready(());
+            }
+            stall.timer.as_mut().reset(over);
+        }
+        Poll::Pending
+    }
+}
