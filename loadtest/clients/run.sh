@@ -45,7 +45,9 @@ program() {
 start() {
     name=$1
     shift
-    "$@" >"$work/$name.log" 2>&1 &
+    # The file is there before it is read, however late the child begins.
+    : >"$work/$name.log"
+    "$@" >>"$work/$name.log" 2>&1 &
     child=$!
     children="$children $child"
     tries=0
@@ -75,8 +77,8 @@ check() {
 scripts() {
     pass=$1
     weir_url=http://$address
-    for script in openai_sync openai_async anthropic_sync anthropic_async langchain_chat mid_stream_cut \
-        ${SIM_URL:+leaving}; do
+    for script in openai_sync openai_async anthropic_sync anthropic_async langchain_chat langchain_claude \
+        mid_stream_cut ${SIM_URL:+leaving}; do
         check "$script" "$venv/bin/python" "$here/$script.py"
     done
     check openai_node "$venv/bin/node" "$node/openai_node.mjs"
