@@ -82,6 +82,9 @@ scripts() {
         check "$script" "$venv/bin/python" "$here/$script.py"
     done
     check openai_node "$venv/bin/node" "$node/openai_node.mjs"
+    if [ -n "${DEAD_PREFIX:-}" ]; then
+        check langserve_remote "$langserve/bin/python" "$here/langserve_remote.py"
+    fi
 }
 
 # install VENV REQUIREMENTS: Python packages, unless these very ones are there.
@@ -104,7 +107,9 @@ install_node() {
 }
 
 node=$venv/clients-node
+langserve=$venv/langserve-venv
 install "$venv" requirements.txt
+install "$langserve" requirements-langserve.txt
 install_node
 weir=${WEIR_BIN:-$(program weir weir)}
 modelsim=${MODELSIM_BIN:-$(program modelsim loadtest)}
@@ -118,6 +123,8 @@ export MODEL=letter-writer
 start modelsim "$modelsim" --listen 127.0.0.1:0
 export SIM_URL="http://$address"
 sim=$address
+start langserve_upstream "$langserve/bin/python" "$here/langserve_upstream.py"
+chain=$address
 start openai_upstream "$venv/bin/python" "$here/openai_upstream.py"
 # Port 9 (discard) is bound by nobody.
 cat >"$work/weir.yaml" <<CONFIG
@@ -127,19 +134,23 @@ pools:
   live: { endpoints: [{ url: http://$sim }] }
   other: { endpoints: [{ url: http://$address }] }
   dead: { endpoints: [{ url: http://127.0.0.1:9 }] }
+  chain: { endpoints: [{ url: http://$chain }] }
 routes:
   letter-writer: { targets: [{ pool: live, model: sim, weight: 1 }] }
   other-letters: { targets: [{ pool: other, model: sim, weight: 1 }] }
   nobody-home: { targets: [{ pool: dead, weight: 1 }] }
+passthrough:
+  - { prefix: /chain, pool: chain, timeout: 5s }
+  - { prefix: /nowhere, pool: dead, timeout: 5s }
 CONFIG
 printf 'weir run --config\n'
 start weir "$weir" run --config "$work/weir.yaml"
-export DEAD_MODEL=nobody-home OTHER_MODEL=other-letters
+export DEAD_MODEL=nobody-home OTHER_MODEL=other-letters DEAD_PREFIX=/nowhere
 scripts 'weir run'
 stop
 
 printf 'weir demo\n'
 start weir "$weir" demo --listen 127.0.0.1:0 --admin 127.0.0.1:0
-unset DEAD_MODEL OTHER_MODEL SIM_URL
+unset DEAD_MODEL OTHER_MODEL DEAD_PREFIX SIM_URL
 scripts 'weir demo'
 printf 'ok: all scripts, both ways\n'
