@@ -81,7 +81,10 @@ scripts() {
         mid_stream_cut ${SIM_URL:+leaving}; do
         check "$script" "$venv/bin/python" "$here/$script.py"
     done
-    check openai_node "$venv/bin/node" "$node/openai_node.mjs"
+    for script in openai_node http2_node; do
+        check "$script" "$venv/bin/node" "$node/$script.mjs"
+    done
+    check curl_http2 "$here/curl_http2.sh"
     if [ -n "${DEAD_PREFIX:-}" ]; then
         check langserve_remote "$langserve/bin/python" "$here/langserve_remote.py"
     fi
