@@ -21,7 +21,7 @@ h2() {
     path=$1
     shift
     : >"$work/body"
-    got=$(curl --http2-prior-knowledge -sS --max-time 30 -o "$work/body" -w '%{http_version} %{http_code}' \
+    got=$(curl -q --http2-prior-knowledge -sS --max-time 30 -o "$work/body" -w '%{http_version} %{http_code}' \
         -H 'content-type: application/json' "$@" "$WEIR_URL$path") || fail "$path: curl ended with $?"
 }
 
@@ -60,7 +60,7 @@ due 'an upstream that is busy' '2 429' '"type":"rate_limit_error"'
 # A stream that the upstream breaks off ends with an error event and in good order; a whole answer is reset.
 h2 $chat -N -d "$stream" -H 'x-sim-fault: cut=5'
 due 'a stream that is broken off' '2 200' '"delta":' '"type":"upstream_error"'
-if curl --http2-prior-knowledge -sS --max-time 30 -o "$work/body" -H 'content-type: application/json' \
+if curl -q --http2-prior-knowledge -sS --max-time 30 -o "$work/body" -H 'content-type: application/json' \
     -H 'x-sim-fault: cut=5' -d "$whole" "$WEIR_URL$chat" 2>/dev/null; then
     fail 'a whole answer that is broken off: curl took it for whole'
 fi
@@ -74,9 +74,8 @@ large 1048576
 h2 $chat --data-binary "@$work/large"
 due 'a large body' '2 200' '"finish_reason":"length"'
 large 34603008
-# Most of it is not read: curl may be told so by a reset while it still sends, but it has the answer.
-got=$(curl --http2-prior-knowledge -sS --max-time 30 -o "$work/body" -w '%{http_version} %{http_code}' \
-    -H 'content-type: application/json' --data-binary "@$work/large" "$WEIR_URL$chat" 2>/dev/null) || true
+# Its caller still sends when the answer comes: a reset would make curl 7.88 lose that.
+h2 $chat --data-binary "@$work/large"
 due 'a body that is too large' '2 413' '"type":"invalid_request_error"'
 
 # A caller that asks for the change in a header instead is answered in the version that it spoke.
