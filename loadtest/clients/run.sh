@@ -3,7 +3,7 @@
 # `weir demo`. One `ok` line a script; the first failure ends it with 1.
 #
 #   WEIR_BIN, MODELSIM_BIN   programs to use instead of those under target/
-#   CLIENTS_VENV             where the SDKs are installed (default target/clients-venv)
+#   CLIENTS_VENV             where the SDKs and Node are installed (default target/clients-venv)
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -45,7 +45,9 @@ program() {
 start() {
     name=$1
     shift
-    "$@" >"$work/$name.log" 2>&1 &
+    # The file is there before it is read, however late the child begins.
+    : >"$work/$name.log"
+    "$@" >>"$work/$name.log" 2>&1 &
     child=$!
     children="$children $child"
     tries=0
@@ -61,22 +63,57 @@ start() {
     done
 }
 
-# Every script against the Weir at $address.
-scripts() {
-    for script in openai_sync openai_async anthropic_sync anthropic_async langchain_chat mid_stream_cut \
-        ${SIM_URL:+leaving}; do
-        WEIR_URL="http://$address" "$venv/bin/python" "$here/$script.py" || {
-            tail -n 20 "$work/weir.log" >&2
-            fail "$script failed against $1; above, what Weir logged last"
-        }
-    done
+# check SCRIPT COMMAND…: one script, with what it needs to know about the Weir at $weir_url.
+check() {
+    script=$1
+    shift
+    WEIR_URL=$weir_url "$@" || {
+        tail -n 20 "$work/weir.log" >&2
+        fail "$script failed against $pass; above, what Weir logged last"
+    }
 }
 
-if ! cmp -s "$here/requirements.txt" "$venv/installed.txt"; then
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
-    cp "$here/requirements.txt" "$venv/installed.txt"
-fi
+# scripts PASS: every script against the Weir at $address.
+scripts() {
+    pass=$1
+    weir_url=http://$address
+    for script in openai_sync openai_async anthropic_sync anthropic_async langchain_chat langchain_claude \
+        mid_stream_cut ${SIM_URL:+leaving}; do
+        check "$script" "$venv/bin/python" "$here/$script.py"
+    done
+    for script in openai_node http2_node; do
+        check "$script" "$venv/bin/node" "$node/$script.mjs"
+    done
+    check curl_http2 "$here/curl_http2.sh"
+    if [ -n "${DEAD_PREFIX:-}" ]; then
+        check langserve_remote "$langserve/bin/python" "$here/langserve_remote.py"
+    fi
+}
+
+# install VENV REQUIREMENTS: Python packages, unless these very ones are there.
+install() {
+    cmp -s "$here/$2" "$1/installed.txt" && return
+    python3 -m venv "$1"
+    "$1/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/$2"
+    cp "$here/$2" "$1/installed.txt"
+}
+
+# The SDK for Node; npm keeps its cache where it installs, not in the caller's home.
+install_node() {
+    mkdir -p "$node"
+    cp "$here"/*.mjs "$here/package.json" "$node"
+    cmp -s "$here/package-lock.json" "$node/installed.json" && return
+    cp "$here/package-lock.json" "$node"
+    npm_config_cache=$node/cache npm_config_update_notifier=false "$venv/bin/npm" ci --prefix "$node" \
+        --loglevel error --ignore-scripts --no-audit --no-fund >/dev/null
+    cp "$here/package-lock.json" "$node/installed.json"
+}
+
+node=$venv/clients-node
+langserve=$venv/langserve-venv
+install "$venv" requirements.txt
+install "$langserve" requirements-langserve.txt
+install_node
 weir=${WEIR_BIN:-$(program weir weir)}
 modelsim=${MODELSIM_BIN:-$(program modelsim loadtest)}
 
@@ -88,25 +125,35 @@ export MODEL=letter-writer
 
 start modelsim "$modelsim" --listen 127.0.0.1:0
 export SIM_URL="http://$address"
+sim=$address
+start langserve_upstream "$langserve/bin/python" "$here/langserve_upstream.py"
+chain=$address
+start openai_upstream "$venv/bin/python" "$here/openai_upstream.py"
 # Port 9 (discard) is bound by nobody.
 cat >"$work/weir.yaml" <<CONFIG
 listen: [{ address: 127.0.0.1:0 }]
 admin: { address: 127.0.0.1:0 }
 pools:
-  live: { endpoints: [{ url: http://$address }] }
+  live: { endpoints: [{ url: http://$sim }] }
+  other: { endpoints: [{ url: http://$address }] }
   dead: { endpoints: [{ url: http://127.0.0.1:9 }] }
+  chain: { endpoints: [{ url: http://$chain }] }
 routes:
   letter-writer: { targets: [{ pool: live, model: sim, weight: 1 }] }
+  other-letters: { targets: [{ pool: other, model: sim, weight: 1 }] }
   nobody-home: { targets: [{ pool: dead, weight: 1 }] }
+passthrough:
+  - { prefix: /chain, pool: chain, timeout: 5s }
+  - { prefix: /nowhere, pool: dead, timeout: 5s }
 CONFIG
 printf 'weir run --config\n'
 start weir "$weir" run --config "$work/weir.yaml"
-export DEAD_MODEL=nobody-home
+export DEAD_MODEL=nobody-home OTHER_MODEL=other-letters DEAD_PREFIX=/nowhere
 scripts 'weir run'
 stop
 
 printf 'weir demo\n'
 start weir "$weir" demo --listen 127.0.0.1:0 --admin 127.0.0.1:0
-unset DEAD_MODEL SIM_URL
+unset DEAD_MODEL OTHER_MODEL DEAD_PREFIX SIM_URL
 scripts 'weir demo'
 printf 'ok: all scripts, both ways\n'
