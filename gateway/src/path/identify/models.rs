@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::gateway::Gateway;
 use crate::path::dialect::Known;
-use crate::path::send::{self, Connections};
+use crate::path::send::{self, Clocks, Connections};
 use crate::path::stream::AnswerBody;
 use crate::path::{Failure, Reply, select};
 use crate::snapshot::Pool;
@@ -169,7 +169,7 @@ async fn get(
     let headers = send::to_upstream(headers, &request.origin, pool, endpoint, request.intent.dialect);
     let asked = send::request(Method::GET, endpoint, path, headers, Rope::default())?;
     let exchange = async {
-        let (response, lease) = Connections::exchange(endpoint, asked).await?;
+        let (response, lease) = Connections::exchange(endpoint, asked, &mut Clocks::whole(patience)).await?;
         send::check(&response, pool)?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, LIST_BYTES_MAX).collect().await;

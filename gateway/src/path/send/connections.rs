@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
-use super::RopeBody;
+use super::{Clocks, RopeBody};
 use crate::path::Failure;
 use crate::snapshot::Endpoint;
 
@@ -89,6 +89,7 @@ impl Connections {
     pub(crate) async fn exchange(
         endpoint: &Arc<Endpoint>,
         mut request: Request<RopeBody>,
+        clocks: &mut Clocks,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
         let pool = &endpoint.connections;
         loop {
@@ -98,7 +99,12 @@ impl Connections {
                 Some(wire) => wire,
                 None => pool.open().await?,
             };
-            match wire.sender.try_send_request(request).await {
+            clocks.start();
+            let answered = wire.sender.try_send_request(request);
+            let Ok(answered) = tokio::time::timeout_at(clocks.head_by().into(), answered).await else {
+                return Err(clocks.overdue());
+            };
+            match answered {
                 Ok(response) => return Ok((response, Lease { wire, endpoint: endpoint.clone() })),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if !fresh => request = unsent,

@@ -2,6 +2,7 @@
 //! worth it is not decided here.
 
 mod body;
+mod clocks;
 mod connections;
 mod head;
 pub(crate) mod tls;
@@ -17,6 +18,7 @@ use router_core::dialect::Reason;
 use router_core::identify::Rope;
 
 pub(crate) use body::RopeBody;
+pub(crate) use clocks::{Clocks, Term};
 pub(crate) use connections::{Connections, Lease};
 pub(crate) use head::{CREDENTIALS, strip_hop_by_hop, strip_ours, to_upstream};
 
@@ -24,6 +26,7 @@ use super::Failure;
 use super::accept::is_chunked_at_most;
 use super::identify::Call;
 use super::select::Permit;
+use super::telemetry::{Account, Limit};
 use crate::snapshot::{Endpoint, Pool, Target};
 
 /// An upstream's answer whose head has come.
@@ -32,6 +35,8 @@ pub(crate) struct Answer {
     /// Returns the connection, once the body has come whole.
     pub(crate) lease: Lease,
     pub(crate) permit: Permit,
+    /// How long the rest may take.
+    pub(crate) term: Term,
 }
 
 /// Sends the call to the endpoint of `permit` and waits for the answer's head.
@@ -42,6 +47,8 @@ pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Re
         None => Rope::whole(call.body.clone()),
     };
     let headers = std::mem::take(&mut call.head.headers);
+    let stream = call.account.facts().stream;
+    let mut clocks = Clocks::new(&target.timeouts, stream, &headers, call.account.started);
     let headers = to_upstream(headers, &call.origin, pool, permit.endpoint(), call.intent.dialect);
     let path = call.head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let request = request(Method::POST, permit.endpoint(), path, headers, body)?;
@@ -53,11 +60,22 @@ pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Re
         facts.dispatched = Some(dispatched);
         facts.endpoint = Some(permit.endpoint().label.clone());
     }
-    let exchanged = Connections::exchange(permit.endpoint(), request).await;
+    let exchanged = Connections::exchange(permit.endpoint(), request, &mut clocks).await;
     call.account.facts().upstream = Some(dispatched.elapsed());
-    let (response, lease) = exchanged?;
+    let (response, lease) = exchanged.inspect_err(|failure| note_limit(&call.account, &failure.reason))?;
     check(&response, pool)?;
-    Ok(Answer { response, lease, permit })
+    Ok(Answer { response, lease, permit, term: clocks.term() })
+}
+
+/// Counts the clock that ended an attempt, if one did.
+fn note_limit(account: &Account, reason: &Reason) {
+    account.hit(match reason {
+        Reason::ConnectTimeout => Limit::Connect,
+        Reason::HeadersTimeout => Limit::Headers,
+        Reason::FirstTokenTimeout => Limit::FirstToken,
+        Reason::AnswerTimeout => Limit::Answer,
+        _ => return,
+    });
 }
 
 /// A request to `endpoint` with exactly one framing.

@@ -3,13 +3,18 @@
 //! without the dialect's terminator: a cut stream is never dressed as complete.
 
 mod body;
+mod breach;
+mod clock;
 mod relay;
+
+use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderName, Response, StatusCode, Version};
 use router_core::stream::{SseWatch, WholeWatch};
 
 pub(crate) use body::AnswerBody;
+use clock::Clock;
 use relay::{Relay, State, Tokens, Watch};
 
 use super::identify::Call;
@@ -19,7 +24,7 @@ const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
 
 /// Turns the upstream's answer into the caller's.
 pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<AnswerBody> {
-    let Answer { response, lease, permit } = answer;
+    let Answer { response, lease, permit, term } = answer;
     let (mut head, upstream) = response.into_parts();
     let unframed =
         !head.headers.contains_key(CONTENT_LENGTH) && !head.headers.contains_key(TRANSFER_ENCODING);
@@ -41,6 +46,7 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
         StatusCode::OK if is("application/json") => Watch::Whole(Box::new(WholeWatch::new(dialect))),
         _ => Watch::Nothing,
     };
+    let clock = Clock::new(term, matches!(watch, Watch::Events(_)), Instant::now());
     let relay = Relay {
         upstream,
         held: Some((lease, permit)),
@@ -49,6 +55,7 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
         // Nothing can be added to an answer whose length is announced.
         extensible: !head.headers.contains_key(CONTENT_LENGTH),
         unframed,
+        clock,
         last_byte: 0,
         account: call.account.clone(),
         tokens: Tokens::new(target.metrics.inter_token.clone()),

@@ -14,27 +14,13 @@ use router_core::dialect::{Dialect, Source};
 use router_core::stream::{SseWatch, StreamEnd, Summary, WholeWatch};
 
 use super::body::Abort;
+use super::breach::{Breach, CUT, STOPPED};
+use super::clock::Clock;
 use crate::path::failure::causes;
 use crate::path::select::Permit;
 use crate::path::send::Lease;
 use crate::path::telemetry::{Account, Ending};
 
-/// The upstream broke off.
-const CUT: Breach = Breach {
-    ending: Ending::UpstreamCut,
-    message: "The model server broke off its answer.",
-    source: Source::Upstream,
-    kind: "upstream_error",
-    code: "upstream_disconnected",
-};
-/// Weir ends before the answer does.
-const STOPPED: Breach = Breach {
-    ending: Ending::Stopped,
-    message: "The gateway was stopped before the answer had ended.",
-    source: Source::Internal,
-    kind: "server_error",
-    code: "draining",
-};
 /// What logs hear of a stream in which the upstream itself reported an error.
 const FAILED_CODE: &str = "upstream_error_event";
 
@@ -49,20 +35,11 @@ pub(super) struct Relay {
     pub(super) extensible: bool,
     /// Whether only the end of the connection tells where the answer ends, so that it may have been cut.
     pub(super) unframed: bool,
+    pub(super) clock: Clock,
     pub(super) last_byte: u8,
     pub(super) account: Arc<Account>,
     pub(super) tokens: Tokens,
     pub(super) state: State,
-}
-
-/// Why an answer breaks off: what callers and logs hear of it.
-struct Breach {
-    ending: Ending,
-    message: &'static str,
-    source: Source,
-    /// OpenAI's `type`.
-    kind: &'static str,
-    code: &'static str,
 }
 
 /// How an answer is looked at in passing.
@@ -117,19 +94,24 @@ impl Relay {
             self.cut(&STOPPED, "the time to drain was over".into());
         }
         if matches!(self.state, State::Flowing) {
-            match ready!(Pin::new(&mut self.upstream).poll_frame(context)) {
-                Some(Ok(frame)) if frame.is_data() => {
+            match Pin::new(&mut self.upstream).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
                     if let Some(data) = frame.data_ref() {
                         self.observe(data);
                     }
+                    self.clock.handed();
                     if self.upstream.is_end_stream() {
                         self.end();
                     }
                     return Poll::Ready(Some(Ok(frame)));
                 }
                 // Trailers end a body. They go no further: nobody asked for them.
-                Some(Ok(_)) | None => self.end(),
-                Some(Err(error)) => self.cut(&CUT, causes(&error)),
+                Poll::Ready(Some(Ok(_)) | None) => self.end(),
+                Poll::Ready(Some(Err(error))) => self.cut(&CUT, causes(&error)),
+                Poll::Pending => {
+                    let breach = ready!(self.clock.poll_overdue(context));
+                    self.cut(breach, "the upstream was silent for too long".into());
+                }
             }
         }
         match std::mem::replace(&mut self.state, State::Over) {
@@ -152,6 +134,7 @@ impl Relay {
                 if seen.content_events > 0 {
                     let now = Instant::now();
                     if seen.first_token {
+                        self.clock.first_token();
                         self.account.facts().first_token = Some(now - self.account.started);
                     }
                     self.tokens.passed(seen.content_events, now);
@@ -193,6 +176,9 @@ impl Relay {
             Watch::Events(watch) => watch.outcome(),
             Watch::Whole(_) | Watch::Nothing => StreamEnd::Open,
         };
+        if let Some(limit) = breach.limit {
+            self.account.hit(limit);
+        }
         match outcome {
             // All is here: how its transport ends matters only where more was announced.
             StreamEnd::Complete if self.extensible => {}

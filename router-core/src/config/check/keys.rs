@@ -44,7 +44,7 @@ pub(super) static LOG: Section =
     Section { place: "`log`", known: &["format", "access", "headers"], later: &[] };
 pub(super) static POOL: Section = Section {
     place: "`pools.NAME`",
-    known: &["endpoints", "dialects", "key", "ca", "balance", "timeouts"],
+    known: &["endpoints", "dialects", "key", "ca", "balance", "timeouts", "http2", "usage"],
     later: &[
         "discover",
         "client_certificate",
@@ -56,8 +56,6 @@ pub(super) static POOL: Section = Section {
         "affinity",
         "health",
         "ejection",
-        "usage",
-        "http2",
         "scaling",
     ],
 };
@@ -65,8 +63,8 @@ pub(super) static ENDPOINT: Section =
     Section { place: "`pools.NAME.endpoints[]`", known: &["url"], later: &["weight"] };
 pub(super) static POOL_TIMEOUTS: Section = Section {
     place: "`pools.NAME.timeouts`",
-    known: &["connect"],
-    later: &["headers", "first_token", "idle", "answer", "min_rate"],
+    known: &["connect", "headers", "first_token", "idle", "answer"],
+    later: &["min_rate"],
 };
 pub(super) static ROUTE: Section = Section {
     place: "`routes.NAME`",

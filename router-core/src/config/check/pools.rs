@@ -8,7 +8,7 @@ use super::reader::{At, Entry, Fields, REFUSED_LATER, Reader};
 use crate::config::expand::is_variable_name;
 use crate::config::problem::{Complaint, FileUse, shown};
 use crate::config::tree::Value;
-use crate::config::{Balance, Endpoint, Pool, Secret, Timeouts, scalar, url};
+use crate::config::{Balance, Endpoint, Pool, Secret, Timeouts, Usage, scalar, url};
 use crate::dialect::DialectSet;
 
 /// The pools of the file, each in its place even if something is wrong with it, so that routes are checked
@@ -45,7 +45,18 @@ fn pool(reader: &mut Reader<'_>, at: &At<'_>, name: &str) -> Pool {
         pool.balance = found;
     }
     if let Some(at) = fields.get("timeouts") {
-        pool.timeouts.connect = connect(reader, at);
+        timeouts(reader, at, &mut pool.timeouts);
+    }
+    if let Some(at) = fields.get("http2") {
+        let words = [("true", true), ("false", false)];
+        pool.http2 =
+            reader.value(at, "true or false", |text| scalar::word(text, &words)).unwrap_or(pool.http2);
+    }
+    if let Some(at) = fields.get("usage") {
+        let words = Usage::ALL.map(|usage| (usage.name(), usage));
+        pool.usage = reader
+            .value(at, "auto, always or never", |text| scalar::word(text, &words))
+            .unwrap_or(pool.usage);
     }
     pool
 }
@@ -141,14 +152,24 @@ fn balance(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Balance> {
     })
 }
 
-fn connect(reader: &mut Reader<'_>, at: &At<'_>) -> Duration {
-    let fields = reader.fields(at, &keys::POOL_TIMEOUTS);
-    let at = fields.as_ref().and_then(|fields| fields.get("connect"));
-    at.and_then(|at| reader.value(at, "a duration", |text| scalar::duration(text, CONNECT_RANGE)))
-        .unwrap_or_else(|| Timeouts::default().connect)
+fn timeouts(reader: &mut Reader<'_>, at: &At<'_>, timeouts: &mut Timeouts) {
+    let Some(fields) = reader.fields(at, &keys::POOL_TIMEOUTS) else { return };
+    for (key, range, slot) in [
+        ("connect", CONNECT_RANGE, &mut timeouts.connect),
+        ("headers", WAIT_RANGE, &mut timeouts.headers),
+        ("first_token", WAIT_RANGE, &mut timeouts.first_token),
+        ("idle", WAIT_RANGE, &mut timeouts.idle),
+        ("answer", WAIT_RANGE, &mut timeouts.answer),
+    ] {
+        let Some(at) = fields.get(key) else { continue };
+        let read = reader.value(at, "a duration", |text| scalar::duration(text, range));
+        *slot = read.unwrap_or(*slot);
+    }
 }
 
 /// Where a secret can be.
 const PLACES: [&str; 2] = ["env", "file"];
 /// From a local socket's time to the point where TCP itself gives up.
 const CONNECT_RANGE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(60));
+/// From a test's to a day's.
+const WAIT_RANGE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(24 * 3600));

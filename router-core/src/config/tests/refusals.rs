@@ -116,13 +116,14 @@ fn pools() {
         ("balance: affinity", "pools.a.balance", "not supported by this version"),
         ("timeouts: {connect: 0s}", "pools.a.timeouts.connect", "out of range; 1ms to 1m"),
         ("timeouts: {connect: 61s}", "pools.a.timeouts.connect", "out of range"),
-        ("timeouts: {headers: 1s}", "pools.a.timeouts.headers", "not supported by this version"),
+        ("timeouts: {headers: 0s}", "pools.a.timeouts.headers", "out of range"),
+        ("timeouts: {min_rate: 1s}", "pools.a.timeouts.min_rate", "not supported by this version"),
         ("concurrency: {}", "pools.a.concurrency", "not supported by this version"),
         ("url: http://h", "pools.a.url", "it belongs to `pools.NAME.endpoints[]`"),
         (
             "nonsense: 1",
             "pools.a.nonsense",
-            "`pools.NAME` has endpoints, dialects, key, ca, balance, timeouts",
+            "`pools.NAME` has endpoints, dialects, key, ca, balance, timeouts, http2, usage",
         ),
     ];
     for (fields, path, message) in cases {
