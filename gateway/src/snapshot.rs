@@ -6,7 +6,6 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -14,7 +13,8 @@ use router_core::config::{Balance, Canary, Config, FileUse, Secret, Timeouts, WI
 use router_core::dialect::{Dialect, DialectSet};
 use router_core::route::Rotation;
 
-use crate::path::send::{Connections, tls};
+use crate::path::send::Connections;
+use crate::path::send::tls::{self, Protocol};
 use crate::path::telemetry::{Metrics, TargetMetrics};
 
 /// Why tables cannot be built of a configuration that is right in itself.
@@ -103,7 +103,7 @@ pub(crate) struct Credential {
 pub(crate) fn try_file(path: &Path, what: FileUse) -> Result<(), String> {
     match what {
         FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
-        FileUse::Certificates => tls::client(Some(path)).map(drop),
+        FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
     }
 }
 
@@ -187,14 +187,15 @@ impl Pool {
     fn build(pool: &router_core::config::Pool) -> Result<Self, BuildError> {
         let name = || pool.name.clone();
         let tls = if pool.endpoints.iter().any(|endpoint| endpoint.tls) {
-            let client = tls::client(pool.ca.as_deref());
+            let protocol = if pool.http2 { Protocol::Http2 } else { Protocol::Http1 };
+            let client = tls::client(pool.ca.as_deref(), protocol);
             Some(client.map_err(|problem| BuildError::Certificates { pool: name(), problem })?)
         } else {
             None
         };
         let mut endpoints = Vec::new();
         for endpoint in &pool.endpoints {
-            let built = Endpoint::build(endpoint, tls.as_ref(), pool.timeouts.connect);
+            let built = Endpoint::build(endpoint, tls.as_ref(), pool);
             let endpoint =
                 built.ok_or_else(|| BuildError::Host { pool: name(), endpoint: endpoint.authority() })?;
             endpoints.push(Arc::new(endpoint));
@@ -215,7 +216,7 @@ impl Endpoint {
     fn build(
         endpoint: &router_core::config::Endpoint,
         tls: Option<&Arc<rustls::ClientConfig>>,
-        connect: Duration,
+        pool: &router_core::config::Pool,
     ) -> Option<Self> {
         let authority = endpoint.authority();
         let default_port = if endpoint.tls { 443 } else { 80 };
@@ -227,7 +228,7 @@ impl Endpoint {
         let tls = tls.filter(|_| endpoint.tls).cloned();
         Some(Self {
             host: HeaderValue::from_str(host).ok()?,
-            connections: Connections::new(endpoint, tls, connect)?,
+            connections: Connections::new(endpoint, host, tls, pool)?,
             path_prefix: endpoint.path_prefix.clone(),
             inflight: AtomicU32::new(0),
             label: authority.into(),

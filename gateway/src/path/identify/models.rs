@@ -169,10 +169,11 @@ async fn get(
     let headers = send::to_upstream(headers, &request.origin, pool, endpoint, request.intent.dialect);
     let asked = send::request(Method::GET, endpoint, path, headers, Rope::default())?;
     let exchange = async {
-        let (response, lease) = Connections::exchange(endpoint, asked, &mut Clocks::whole(patience)).await?;
+        let (response, mut lease) =
+            Connections::exchange(endpoint, asked, &mut Clocks::whole(patience)).await?;
         send::check(&response, pool)?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, LIST_BYTES_MAX).collect().await;
+        let body = Limited::new(lease.driving(body), LIST_BYTES_MAX).collect().await;
         let body = body.map_err(|error| Failure::caused(Reason::BadResponse, &*error))?.to_bytes();
         lease.give_back();
         Ok((head, body))

@@ -5,6 +5,9 @@ mod body;
 mod clocks;
 mod connections;
 mod head;
+mod http1;
+mod http2;
+mod idle;
 pub(crate) mod tls;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 mod body;
 mod breach;
 mod clock;
+mod gathered;
 mod relay;
 
 use std::time::Instant;
@@ -26,8 +27,9 @@ const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
 pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<AnswerBody> {
     let Answer { response, lease, permit, term } = answer;
     let (mut head, upstream) = response.into_parts();
-    let unframed =
-        !head.headers.contains_key(CONTENT_LENGTH) && !head.headers.contains_key(TRANSFER_ENCODING);
+    let unframed = head.version != Version::HTTP_2
+        && !head.headers.contains_key(CONTENT_LENGTH)
+        && !head.headers.contains_key(TRANSFER_ENCODING);
     strip_hop_by_hop(&mut head.headers);
     // What only Weir may say of an answer, an upstream cannot.
     strip_ours(&mut head.headers);

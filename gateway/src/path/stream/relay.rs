@@ -1,6 +1,5 @@
 //! An upstream's body on its way to the caller.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -16,6 +15,7 @@ use router_core::stream::{SseWatch, StreamEnd, Summary, WholeWatch};
 use super::body::Abort;
 use super::breach::{Breach, CUT, STOPPED};
 use super::clock::Clock;
+use super::gathered::Gathered;
 use crate::path::failure::causes;
 use crate::path::select::Permit;
 use crate::path::send::Lease;
@@ -93,26 +93,10 @@ impl Relay {
         if matches!(self.state, State::Flowing) && self.account.is_stopped() {
             self.cut(&STOPPED, "the time to drain was over".into());
         }
-        if matches!(self.state, State::Flowing) {
-            match Pin::new(&mut self.upstream).poll_frame(context) {
-                Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
-                    if let Some(data) = frame.data_ref() {
-                        self.observe(data);
-                    }
-                    self.clock.handed();
-                    if self.upstream.is_end_stream() {
-                        self.end();
-                    }
-                    return Poll::Ready(Some(Ok(frame)));
-                }
-                // Trailers end a body. They go no further: nobody asked for them.
-                Poll::Ready(Some(Ok(_)) | None) => self.end(),
-                Poll::Ready(Some(Err(error))) => self.cut(&CUT, causes(&error)),
-                Poll::Pending => {
-                    let breach = ready!(self.clock.poll_overdue(context));
-                    self.cut(breach, "the upstream was silent for too long".into());
-                }
-            }
+        if matches!(self.state, State::Flowing)
+            && let Some(data) = ready!(self.poll_data(context))
+        {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         match std::mem::replace(&mut self.state, State::Over) {
             State::LastWords(words) if !words.is_empty() => Poll::Ready(Some(Ok(Frame::data(words)))),
@@ -124,6 +108,47 @@ impl Relay {
             }
             State::Aborting(message) => Poll::Ready(Some(Err(message.into()))),
             State::LastWords(_) | State::Flowing | State::Over => Poll::Ready(None),
+        }
+    }
+
+    /// All data that is ready now, or `None` at the body's end, proper or not; what comes before an end is handed
+    /// out before it.
+    fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let mut gathered = Gathered::default();
+        while matches!(self.state, State::Flowing) && !gathered.is_enough() {
+            match self.poll_upstream(context) {
+                Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
+                    let data = frame.into_data().unwrap_or_default();
+                    self.observe(&data);
+                    gathered.add(data);
+                    if self.upstream.is_end_stream() {
+                        self.end();
+                    }
+                }
+                // Trailers end a body. They go no further: nobody asked for them.
+                Poll::Ready(Some(Ok(_)) | None) => self.end(),
+                Poll::Ready(Some(Err(error))) => self.cut(&CUT, causes(&error)),
+                Poll::Pending if gathered.is_empty() => {
+                    let breach = ready!(self.clock.poll_overdue(context));
+                    self.cut(breach, "the upstream was silent for too long".into());
+                }
+                Poll::Pending => break,
+            }
+        }
+        if gathered.is_empty() {
+            return Poll::Ready(None);
+        }
+        self.clock.handed();
+        Poll::Ready(Some(gathered.into_bytes()))
+    }
+
+    fn poll_upstream(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.held {
+            Some((lease, _)) => lease.poll_frame(&mut self.upstream, context),
+            None => Poll::Ready(None),
         }
     }
 
