@@ -166,7 +166,8 @@ async fn get(
 ) -> Result<(http::response::Parts, Bytes), Failure> {
     let endpoint = select::pick(pool).ok_or(Reason::NoEndpoint)?;
     let headers = request.head.headers.clone();
-    let headers = send::to_upstream(headers, &request.origin, pool, endpoint, request.intent.dialect);
+    let mut headers = send::to_upstream(headers, &request.origin, pool, endpoint, request.intent.dialect);
+    send::add_via(&mut headers, request.head.version);
     let asked = send::request(Method::GET, endpoint, path, headers, Rope::default())?;
     let exchange = async {
         let (response, mut lease) =

@@ -19,13 +19,13 @@ use clock::Clock;
 use relay::{Relay, State, Tokens, Watch};
 
 use super::identify::Call;
-use super::send::{Answer, strip_hop_by_hop, strip_ours};
+use super::send::{Answer, add_via, strip_hop_by_hop, strip_ours};
 
 const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
 
 /// Turns the upstream's answer into the caller's.
 pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<AnswerBody> {
-    let Answer { response, lease, permit, term } = answer;
+    let Answer { response, early, lease, permit, term } = answer;
     let (mut head, upstream) = response.into_parts();
     let unframed = head.version != Version::HTTP_2
         && !head.headers.contains_key(CONTENT_LENGTH)
@@ -35,6 +35,7 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
     strip_ours(&mut head.headers);
     let target = &call.route.targets[target];
     head.headers.insert(TARGET, target.header.clone());
+    add_via(&mut head.headers, head.version);
     head.version = Version::HTTP_11;
 
     let dialect = call.intent.dialect;
@@ -51,6 +52,7 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
     let clock = Clock::new(term, matches!(watch, Watch::Events(_)), Instant::now());
     let relay = Relay {
         upstream,
+        early,
         held: Some((lease, permit)),
         watch,
         dialect,

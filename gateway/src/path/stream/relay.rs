@@ -18,7 +18,7 @@ use super::clock::Clock;
 use super::gathered::Gathered;
 use crate::path::failure::causes;
 use crate::path::select::Permit;
-use crate::path::send::Lease;
+use crate::path::send::{Early, Lease};
 use crate::path::telemetry::{Account, Ending};
 
 /// What logs hear of a stream in which the upstream itself reported an error.
@@ -27,6 +27,8 @@ const FAILED_CODE: &str = "upstream_error_event";
 /// An upstream's body on its way. Dropping it closes the connection, which stops the upstream.
 pub(super) struct Relay {
     pub(super) upstream: Incoming,
+    /// What of it came together with the head.
+    pub(super) early: Early,
     /// The connection and the place at the endpoint, until the answer has ended.
     pub(super) held: Option<(Lease, Permit)>,
     pub(super) watch: Watch,
@@ -72,7 +74,7 @@ pub(super) struct Tokens {
 impl Relay {
     /// A body without a byte is over before it is asked for one.
     pub(super) fn settle_if_empty(mut self) -> Self {
-        if self.upstream.is_end_stream() {
+        if self.early.is_none() && self.upstream.is_end_stream() {
             self.end();
         }
         self
@@ -83,7 +85,11 @@ impl Relay {
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        if self.extensible { SizeHint::default() } else { self.upstream.size_hint() }
+        let early = self.early.iter().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>();
+        match self.upstream.size_hint().exact() {
+            Some(left) if !self.extensible => SizeHint::with_exact(left + early as u64),
+            _ => SizeHint::default(),
+        }
     }
 
     pub(super) fn poll_frame(
@@ -146,6 +152,9 @@ impl Relay {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(early) = self.early.take() {
+            return Poll::Ready(early.map(Ok));
+        }
         match &mut self.held {
             Some((lease, _)) => lease.poll_frame(&mut self.upstream, context),
             None => Poll::Ready(None),
