@@ -12,6 +12,7 @@
 pub mod client;
 pub mod config;
 pub mod events;
+pub mod http2;
 pub mod metrics;
 pub mod outcome;
 pub mod refusal;
