@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use router_core::config::{Balance, Canary, Config, FileUse, Secret, Timeouts, WILDCARD_ROUTE};
+use router_core::config::{Balance, Canary, Config, FileUse, Secret, Timeouts, Usage, WILDCARD_ROUTE};
 use router_core::dialect::{Dialect, DialectSet};
 use router_core::route::Rotation;
 
@@ -77,6 +77,7 @@ pub(crate) struct Pool {
     /// Whose turn it is under `round_robin`.
     pub(crate) turn: AtomicUsize,
     pub(crate) credential: Option<Credential>,
+    pub(crate) usage: Usage,
 }
 
 /// One address of a pool.
@@ -207,6 +208,7 @@ impl Pool {
             dialects: pool.dialects,
             balance: pool.balance,
             turn: AtomicUsize::new(0),
+            usage: pool.usage,
             credential: credential.map_err(|problem| BuildError::Key { pool: name(), problem })?,
         })
     }

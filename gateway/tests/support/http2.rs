@@ -10,7 +10,7 @@ use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Response};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener as AsyncListener;
+use tokio::net::{TcpListener as AsyncListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
@@ -67,20 +67,7 @@ impl Http2Upstream {
                 let listener = AsyncListener::from_std(listener).unwrap();
                 while let Ok((stream, _)) = listener.accept().await {
                     stream.set_nodelay(true).unwrap();
-                    serving.connections.fetch_add(1, Ordering::SeqCst);
-                    let (shared, tls) = (serving.clone(), tls.clone());
-                    tokio::spawn(async move {
-                        shared.open.fetch_add(1, Ordering::SeqCst);
-                        match tls {
-                            None => serve(stream, &shared).await,
-                            Some(tls) => {
-                                if let Ok(stream) = tls.accept(stream).await {
-                                    serve(stream, &shared).await;
-                                }
-                            }
-                        }
-                        shared.open.fetch_sub(1, Ordering::SeqCst);
-                    });
+                    tokio::spawn(connected(stream, tls.clone(), serving.clone()));
                 }
             });
         });
@@ -117,6 +104,20 @@ impl Http2Upstream {
     }
 }
 
+async fn connected(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    shared.connections.fetch_add(1, Ordering::SeqCst);
+    shared.open.fetch_add(1, Ordering::SeqCst);
+    match tls {
+        None => serve(stream, &shared).await,
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                serve(stream, &shared).await;
+            }
+        }
+    }
+    shared.open.fetch_sub(1, Ordering::SeqCst);
+}
+
 async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, shared: &Arc<Shared>) {
     let mut builder = h2::server::Builder::new();
     if let Some(streams_max) = shared.streams_max {
@@ -139,11 +140,11 @@ async fn answer(
     behaviour: String,
     shared: Arc<Shared>,
 ) {
-    if let Some(count) = behaviour.strip_prefix("refuse ") {
-        if shared.refused.fetch_add(1, Ordering::SeqCst) < count.parse().unwrap() {
-            respond.send_reset(Reason::REFUSED_STREAM);
-            return;
-        }
+    if let Some(count) = behaviour.strip_prefix("refuse ")
+        && shared.refused.fetch_add(1, Ordering::SeqCst) < count.parse().unwrap()
+    {
+        respond.send_reset(Reason::REFUSED_STREAM);
+        return;
     }
     let (head, mut incoming) = request.into_parts();
     let mut body = Vec::new();

@@ -6,6 +6,7 @@
 //! key order and number formats.
 
 mod json;
+mod usage;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -28,11 +29,23 @@ pub struct Scan<'a> {
     pub model_span: Range<usize>,
     /// Whether the caller wants the answer as it is made.
     pub stream: bool,
+    /// What makes the body of a chat or text completion ask for the token counts of its stream; `None` if it is
+    /// no stream or asks itself.
+    pub ask_usage: Option<Edit>,
 }
 
-/// A body as up to three slices that are sent one after the other: a large body is edited without a copy.
+/// A change of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// What is taken out.
+    pub span: Range<usize>,
+    /// What stands there instead.
+    pub with: Bytes,
+}
+
+/// A body as up to five slices that are sent one after the other: a large body is edited without a copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rope(pub [Bytes; 3]);
+pub struct Rope(pub [Bytes; 5]);
 
 /// Judges a body and finds what routing needs.
 ///
@@ -49,21 +62,42 @@ pub fn scan(body: &[u8]) -> Result<Scan<'_>, Reason> {
     }
     let model_span = fields.model.ok_or(Reason::MissingModel)?;
     let model = text.get(model_span.clone()).and_then(string).ok_or(Reason::ModelNotString)?;
-    let stream = fields.stream.is_some_and(|span| text.get(span) == Some("true"));
-    Ok(Scan { model, model_span, stream })
+    let stream = fields.stream.filter(|span| text.get(span.clone()) == Some("true"));
+    let ask_usage = match &stream {
+        Some(stream) => usage::edit(text, stream, fields.stream_options)?,
+        None => None,
+    };
+    Ok(Scan { model, model_span, stream: stream.is_some(), ask_usage })
 }
 
 impl Rope {
     /// The body unchanged.
     #[must_use]
     pub fn whole(body: Bytes) -> Self {
-        Self([body, Bytes::new(), Bytes::new()])
+        Self([body, Bytes::new(), Bytes::new(), Bytes::new(), Bytes::new()])
     }
 
     /// The body with what stands at `span` replaced.
     #[must_use]
     pub fn replace(body: &Bytes, span: Range<usize>, with: Bytes) -> Self {
-        Self([body.slice(..span.start), with, body.slice(span.end..)])
+        Self::edited(body, [Some(Edit { span, with }), None])
+    }
+
+    /// The body with these changes, which do not overlap.
+    #[must_use]
+    pub fn edited(body: &Bytes, edits: [Option<Edit>; 2]) -> Self {
+        let mut edits = edits;
+        edits.sort_by_key(|edit| edit.as_ref().map_or(usize::MAX, |edit| edit.span.start));
+        let mut rope = Self::default();
+        let (mut slot, mut from) = (0, 0);
+        for Edit { span, with } in edits.into_iter().flatten() {
+            rope.0[slot] = body.slice(from..span.start);
+            rope.0[slot + 1] = with;
+            slot += 2;
+            from = span.end;
+        }
+        rope.0[slot] = body.slice(from..);
+        rope
     }
 
     /// Length in bytes.
@@ -84,6 +118,7 @@ impl Rope {
 struct Fields {
     model: Option<Range<usize>>,
     stream: Option<Range<usize>>,
+    stream_options: Option<Range<usize>>,
     duplicate: Option<&'static str>,
 }
 
@@ -108,19 +143,22 @@ impl Fields {
     }
 
     fn note(&mut self, text: &str, key: &Text, value: Range<usize>) {
-        let raw = text.get(key.span.clone()).unwrap_or_default();
-        // An escaped key is the same key, to every reader.
-        let name =
-            if key.escaped { string(raw).unwrap_or_default() } else { Cow::Borrowed(raw.trim_matches('"')) };
-        let (slot, name) = match &*name {
+        let (slot, name) = match &*name(text, key) {
             "model" => (&mut self.model, "model"),
             "stream" => (&mut self.stream, "stream"),
+            "stream_options" => (&mut self.stream_options, "stream_options"),
             _ => return,
         };
         if slot.replace(value).is_some() {
             self.duplicate = Some(name);
         }
     }
+}
+
+/// A key's name. An escaped key is the same key, to every reader.
+fn name<'a>(text: &'a str, key: &Text) -> Cow<'a, str> {
+    let raw = text.get(key.span.clone()).unwrap_or_default();
+    if key.escaped { string(raw).unwrap_or_default() } else { Cow::Borrowed(raw.trim_matches('"')) }
 }
 
 /// A fault as what the caller is told.

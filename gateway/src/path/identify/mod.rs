@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 use router_core::dialect::{Intent, Operation, Reason};
-use router_core::identify::scan;
+use router_core::identify::{Edit, scan};
 use tower::Service;
 
 use super::accept::Origin;
@@ -35,6 +35,8 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     /// Where the model's name stands in the body, quotes included.
     pub(crate) model_span: Range<usize>,
+    /// What makes the body ask for token counts that it does not ask for.
+    pub(crate) ask_usage: Option<Edit>,
     pub(crate) route: Arc<Route>,
 }
 
@@ -107,6 +109,6 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
         facts.stream = scan.stream;
         facts.route = Some(route.clone());
     }
-    let model_span = scan.model_span;
-    Ok(Call { account, origin, intent, head, body, model_span, route })
+    let (model_span, ask_usage) = (scan.model_span, scan.ask_usage);
+    Ok(Call { account, origin, intent, head, body, model_span, ask_usage, route })
 }

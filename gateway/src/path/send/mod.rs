@@ -21,8 +21,9 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use router_core::dialect::Reason;
-use router_core::identify::Rope;
+use router_core::config::Usage;
+use router_core::dialect::{Operation, Reason};
+use router_core::identify::{Edit, Rope};
 
 pub(crate) use body::RopeBody;
 pub(crate) use clocks::{Clocks, Term};
@@ -45,6 +46,8 @@ pub(crate) struct Answer {
     pub(crate) permit: Permit,
     /// How long the rest may take.
     pub(crate) term: Term,
+    /// Whether the token counts were asked for in the caller's place, and are not for it.
+    pub(crate) withhold_usage: bool,
 }
 
 /// The first frame of a body, or its end, if it came together with the head.
@@ -53,10 +56,11 @@ pub(crate) type Early = Option<Option<Frame<Bytes>>>;
 /// Sends the call to the endpoint of `permit` and waits for the answer's head.
 pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Result<Answer, Failure> {
     let pool = &target.pool;
-    let body = match &target.model {
-        Some(model) => Rope::replace(&call.body, call.model_span.clone(), model.clone()),
-        None => Rope::whole(call.body.clone()),
-    };
+    let rename = target.model.as_ref();
+    let rename = rename.map(|model| Edit { span: call.model_span.clone(), with: model.clone() });
+    let ask_usage = call.ask_usage.clone().filter(|_| asks_usage(pool, call.intent.operation));
+    let withhold_usage = ask_usage.is_some();
+    let body = Rope::edited(&call.body, [rename, ask_usage]);
     let headers = std::mem::take(&mut call.head.headers);
     let stream = call.account.facts().stream;
     let mut clocks = Clocks::new(&target.timeouts, stream, &headers, call.account.started);
@@ -78,7 +82,7 @@ pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Re
         exchanged.inspect_err(|failure| note_limit(&call.account, &failure.reason))?;
     check(&response, pool)?;
     let early = early(&mut response, &mut lease).await?;
-    Ok(Answer { response, early, lease, permit, term: clocks.term() })
+    Ok(Answer { response, early, lease, permit, term: clocks.term(), withhold_usage })
 }
 
 /// What has come of the body together with the head: while the caller has nothing yet, broken framing is no answer.
@@ -92,6 +96,12 @@ async fn early(response: &mut Response<Incoming>, lease: &mut Lease) -> Result<E
         Poll::Ready(Some(Ok(frame))) => Ok(Some(Some(frame))),
         Poll::Ready(None) => Ok(Some(None)),
     }
+}
+
+/// Whether streams of this kind are asked for their token counts. Nothing depends on them yet, so `auto` asks for
+/// none.
+fn asks_usage(pool: &Pool, operation: Operation) -> bool {
+    pool.usage == Usage::Always && matches!(operation, Operation::ChatCompletions | Operation::Completions)
 }
 
 /// Counts the clock that ended an attempt, if one did.

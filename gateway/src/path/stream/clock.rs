@@ -43,6 +43,13 @@ impl Clock {
         Self { goal, idle, turn: Turn::Caller(Some(now)), timer: None }
     }
 
+    /// Something came.
+    pub(super) fn came(&mut self) {
+        if let Turn::Upstream(_) = self.turn {
+            self.turn = Turn::Caller(None);
+        }
+    }
+
     /// Something was handed to the caller.
     pub(super) fn handed(&mut self) {
         self.turn = Turn::Caller(self.goal.map(|_| Instant::now()));

@@ -1,4 +1,5 @@
-//! Brings an answer back as it arrives: never collected, never edited, watched in passing by
+//! Brings an answer back as it arrives: never collected, never edited (but for the token counts that Weir asked for
+//! in its caller's place: `usage` of a pool), watched in passing by
 //! `router_core::stream`. An event stream that breaks ends with an error event in the caller's dialect and
 //! without the dialect's terminator: a cut stream is never dressed as complete.
 
@@ -25,7 +26,7 @@ const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
 
 /// Turns the upstream's answer into the caller's.
 pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<AnswerBody> {
-    let Answer { response, early, lease, permit, term } = answer;
+    let Answer { response, early, lease, permit, term, withhold_usage } = answer;
     let (mut head, upstream) = response.into_parts();
     let unframed = head.version != Version::HTTP_2
         && !head.headers.contains_key(CONTENT_LENGTH)
@@ -49,10 +50,16 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
         StatusCode::OK if is("application/json") => Watch::Whole(Box::new(WholeWatch::new(dialect))),
         _ => Watch::Nothing,
     };
+    let filter = matches!(watch, Watch::Events(_)) && withhold_usage;
+    if filter {
+        // What is announced will not all come.
+        head.headers.remove(CONTENT_LENGTH);
+    }
     let clock = Clock::new(term, matches!(watch, Watch::Events(_)), Instant::now());
     let relay = Relay {
         upstream,
         early,
+        filter: filter.then(Box::default),
         held: Some((lease, permit)),
         watch,
         dialect,

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use prometheus::Histogram;
 use prometheus::local::LocalHistogram;
 use router_core::dialect::{Dialect, Source};
-use router_core::stream::{SseWatch, StreamEnd, Summary, WholeWatch};
+use router_core::stream::{SseWatch, StreamEnd, Summary, UsageFilter, WholeWatch};
 
 use super::body::Abort;
 use super::breach::{Breach, CUT, STOPPED};
@@ -29,6 +29,8 @@ pub(super) struct Relay {
     pub(super) upstream: Incoming,
     /// What of it came together with the head.
     pub(super) early: Early,
+    /// Takes out what is not for the caller.
+    pub(super) filter: Option<Box<UsageFilter>>,
     /// The connection and the place at the endpoint, until the answer has ended.
     pub(super) held: Option<(Lease, Permit)>,
     pub(super) watch: Watch,
@@ -126,7 +128,8 @@ impl Relay {
                 Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
                     let data = frame.into_data().unwrap_or_default();
                     self.observe(&data);
-                    gathered.add(data);
+                    self.clock.came();
+                    gathered.add(self.filtered(data));
                     if self.upstream.is_end_stream() {
                         self.end();
                     }
@@ -141,11 +144,23 @@ impl Relay {
                 Poll::Pending => break,
             }
         }
+        if let (State::LastWords(_) | State::Over | State::Broken(_), Some(filter)) =
+            (&self.state, &mut self.filter)
+        {
+            gathered.add(filter.end());
+        }
         if gathered.is_empty() {
             return Poll::Ready(None);
         }
         self.clock.handed();
         Poll::Ready(Some(gathered.into_bytes()))
+    }
+
+    fn filtered(&mut self, data: Bytes) -> Bytes {
+        match &mut self.filter {
+            Some(filter) => filter.feed(data),
+            None => data,
+        }
     }
 
     fn poll_upstream(
