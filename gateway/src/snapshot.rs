@@ -12,13 +12,14 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use router_core::config::{
-    Balance, Canary, Config, FileUse, RouteTimeouts, Secret, Timeouts, WEIGHT_SUM, WILDCARD_ROUTE,
+    Balance, Canary, Config, FileUse, RouteTimeouts, Secret, Timeouts, Usage, WEIGHT_SUM, WILDCARD_ROUTE,
 };
 use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
 use router_core::route::Rotation;
 
 use crate::path::accept::has_anthropic_version;
-use crate::path::send::{Connections, tls};
+use crate::path::send::Connections;
+use crate::path::send::tls::{self, Protocol};
 use crate::path::telemetry::{Metrics, TargetMetrics};
 
 /// What may be asked for below a prefix that goes to its pool as it is.
@@ -91,6 +92,7 @@ pub(crate) struct Pool {
     /// Whose turn it is under `round_robin`.
     pub(crate) turn: AtomicUsize,
     pub(crate) credential: Option<Credential>,
+    pub(crate) usage: Usage,
     reach: Reach,
 }
 
@@ -128,7 +130,7 @@ pub(crate) struct Credential {
 pub(crate) fn try_file(path: &Path, what: FileUse) -> Result<(), String> {
     match what {
         FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
-        FileUse::Certificates => tls::client(Some(path)).map(drop),
+        FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
     }
 }
 
@@ -277,7 +279,8 @@ impl Pool {
     fn build(pool: &router_core::config::Pool, known: Option<&Self>) -> Result<Self, BuildError> {
         let name = || pool.name.clone();
         let tls = if pool.endpoints.iter().any(|endpoint| endpoint.tls) {
-            let client = tls::client(pool.ca.as_deref());
+            let protocol = if pool.http2 { Protocol::Http2 } else { Protocol::Http1 };
+            let client = tls::client(pool.ca.as_deref(), protocol);
             Some(client.map_err(|problem| BuildError::Certificates { pool: name(), problem })?)
         } else {
             None
@@ -291,7 +294,7 @@ impl Pool {
                 endpoints.push(known.clone());
                 continue;
             }
-            let built = Endpoint::build(endpoint, tls.as_ref(), pool.timeouts.connect);
+            let built = Endpoint::build(endpoint, tls.as_ref(), pool);
             let endpoint =
                 built.ok_or_else(|| BuildError::Host { pool: name(), endpoint: endpoint.authority() })?;
             endpoints.push(Arc::new(endpoint));
@@ -306,6 +309,7 @@ impl Pool {
             dialects: pool.dialects,
             balance: pool.balance,
             turn: AtomicUsize::new(0),
+            usage: pool.usage,
             reach,
             credential: credential.map_err(|problem| BuildError::Key { pool: name(), problem })?,
         })
@@ -324,7 +328,7 @@ impl Endpoint {
     fn build(
         endpoint: &router_core::config::Endpoint,
         tls: Option<&Arc<rustls::ClientConfig>>,
-        connect: Duration,
+        pool: &router_core::config::Pool,
     ) -> Option<Self> {
         let authority = endpoint.authority();
         let default_port = if endpoint.tls { 443 } else { 80 };
@@ -337,7 +341,7 @@ impl Endpoint {
         Some(Self {
             config: endpoint.clone(),
             host: HeaderValue::from_str(host).ok()?,
-            connections: Connections::new(endpoint, tls, connect)?,
+            connections: Connections::new(endpoint, host, tls, pool)?,
             path_prefix: endpoint.path_prefix.clone(),
             inflight: AtomicU32::new(0),
             label: authority.into(),

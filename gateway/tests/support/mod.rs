@@ -13,6 +13,7 @@ pub mod client;
 pub mod config;
 pub mod events;
 pub mod http2;
+pub mod http2_upstream;
 pub mod metrics;
 pub mod outcome;
 pub mod refusal;

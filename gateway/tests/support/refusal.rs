@@ -21,7 +21,7 @@ pub fn assert_refused(answer: &Answer, path: &str, status: u16, code: &str) -> S
         assert_eq!(body["error"]["type"], anthropic_type(status), "{body}");
         assert_eq!(body["request_id"], id, "{body}");
     } else {
-        let kind = if status == 502 { "upstream_error" } else { "invalid_request_error" };
+        let kind = if matches!(status, 502 | 504) { "upstream_error" } else { "invalid_request_error" };
         assert_eq!((&body["error"]["type"], &body["error"]["code"]), (&kind.into(), &code.into()), "{body}");
     }
     message
@@ -31,7 +31,7 @@ fn anthropic_type(status: u16) -> &'static str {
     match status {
         404 => "not_found_error",
         413 => "request_too_large",
-        502 => "api_error",
+        502 | 504 => "api_error",
         _ => "invalid_request_error",
     }
 }

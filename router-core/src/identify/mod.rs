@@ -7,6 +7,7 @@
 
 mod json;
 mod text;
+mod usage;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,6 +17,9 @@ use memchr::memchr_iter;
 
 use self::json::{Cursor, Fault, Text};
 use crate::dialect::Reason;
+
+/// The keys that are read.
+const READ: [&str; 3] = ["model", "stream", "stream_options"];
 
 /// Deepest nesting of arrays and objects: no chat API needs ten, and parsers behind us recurse.
 pub const DEPTH_MAX: usize = 64;
@@ -29,11 +33,23 @@ pub struct Scan<'a> {
     pub model_span: Range<usize>,
     /// Whether the caller wants the answer as it is made.
     pub stream: bool,
+    /// What makes the body of a chat or text completion ask for the token counts of its stream; `None` if it is
+    /// no stream or asks itself.
+    pub ask_usage: Option<Edit>,
 }
 
-/// A body as up to three slices that are sent one after the other: a large body is edited without a copy.
+/// A change of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// What is taken out.
+    pub span: Range<usize>,
+    /// What stands there instead.
+    pub with: Bytes,
+}
+
+/// A body as up to five slices that are sent one after the other: a large body is edited without a copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rope(pub [Bytes; 3]);
+pub struct Rope(pub [Bytes; 5]);
 
 /// Judges a body and finds what routing needs.
 ///
@@ -50,21 +66,42 @@ pub fn scan(body: &[u8]) -> Result<Scan<'_>, Reason> {
     }
     let model_span = fields.model.ok_or(Reason::MissingModel)?;
     let model = text.get(model_span.clone()).and_then(string).ok_or(Reason::ModelNotString)?;
-    let stream = fields.stream.is_some_and(|span| text.get(span) == Some("true"));
-    Ok(Scan { model, model_span, stream })
+    let stream = fields.stream.filter(|span| text.get(span.clone()) == Some("true"));
+    let ask_usage = match &stream {
+        Some(stream) => usage::edit(text, stream, fields.stream_options)?,
+        None => None,
+    };
+    Ok(Scan { model, model_span, stream: stream.is_some(), ask_usage })
 }
 
 impl Rope {
     /// The body unchanged.
     #[must_use]
     pub fn whole(body: Bytes) -> Self {
-        Self([body, Bytes::new(), Bytes::new()])
+        Self([body, Bytes::new(), Bytes::new(), Bytes::new(), Bytes::new()])
     }
 
     /// The body with what stands at `span` replaced.
     #[must_use]
     pub fn replace(body: &Bytes, span: Range<usize>, with: Bytes) -> Self {
-        Self([body.slice(..span.start), with, body.slice(span.end..)])
+        Self::edited(body, [Some(Edit { span, with }), None])
+    }
+
+    /// The body with these changes, which do not overlap.
+    #[must_use]
+    pub fn edited(body: &Bytes, edits: [Option<Edit>; 2]) -> Self {
+        let mut edits = edits;
+        edits.sort_by_key(|edit| edit.as_ref().map_or(usize::MAX, |edit| edit.span.start));
+        let mut rope = Self::default();
+        let (mut slot, mut from) = (0, 0);
+        for Edit { span, with } in edits.into_iter().flatten() {
+            rope.0[slot] = body.slice(from..span.start);
+            rope.0[slot + 1] = with;
+            slot += 2;
+            from = span.end;
+        }
+        rope.0[slot] = body.slice(from..);
+        rope
     }
 
     /// Length in bytes.
@@ -85,8 +122,9 @@ impl Rope {
 struct Fields {
     model: Option<Range<usize>>,
     stream: Option<Range<usize>>,
-    /// Whether `model` and `stream` have come, in any case.
-    seen: [bool; 2],
+    stream_options: Option<Range<usize>>,
+    /// Whether each of [`READ`] has come, in any case.
+    seen: [bool; READ.len()],
     duplicate: Option<&'static str>,
 }
 
@@ -111,24 +149,25 @@ impl Fields {
     }
 
     fn note(&mut self, text: &str, key: &Text, value: Range<usize>) {
-        let raw = text.get(key.span.clone()).unwrap_or_default();
-        // An escaped key is the same key, to every reader.
-        let name =
-            if key.escaped { string(raw).unwrap_or_default() } else { Cow::Borrowed(raw.trim_matches('"')) };
-        let known = ["model", "stream"].into_iter().find(|known| known.eq_ignore_ascii_case(&name));
-        let (seen, slot) = match known {
-            Some("model") => (&mut self.seen[0], &mut self.model),
-            Some(_) => (&mut self.seen[1], &mut self.stream),
-            None => return,
-        };
+        let name = name(text, key);
+        let Some(place) = READ.iter().position(|known| known.eq_ignore_ascii_case(&name)) else { return };
         // Some servers (those that use Go's parser) take a key in any case for the same.
-        if std::mem::replace(seen, true) {
-            self.duplicate = known;
+        if std::mem::replace(&mut self.seen[place], true) {
+            self.duplicate = Some(READ[place]);
         }
-        if known == Some(&*name) {
-            *slot = Some(value);
+        match &*name {
+            "model" => self.model = Some(value),
+            "stream" => self.stream = Some(value),
+            "stream_options" => self.stream_options = Some(value),
+            _ => {}
         }
     }
+}
+
+/// A key's name. An escaped key is the same key, to every reader.
+fn name<'a>(text: &'a str, key: &Text) -> Cow<'a, str> {
+    let raw = text.get(key.span.clone()).unwrap_or_default();
+    if key.escaped { string(raw).unwrap_or_default() } else { Cow::Borrowed(raw.trim_matches('"')) }
 }
 
 /// A fault as what the caller is told.

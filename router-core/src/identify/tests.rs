@@ -44,6 +44,73 @@ fn refuses_what_two_readers_could_read_differently() {
     assert_eq!(scan_text(r#"{"Model":"a"}"#), Err(Reason::MissingModel));
 }
 
+/// The body as it asks for token counts; as it stands if it is not changed.
+fn asking(text: &str) -> String {
+    let body = Bytes::copy_from_slice(text.as_bytes());
+    let edit = scan(&body).unwrap().ask_usage;
+    String::from_utf8(Rope::edited(&body, [edit, None]).0.concat()).unwrap()
+}
+
+#[test]
+fn a_stream_is_made_to_ask_for_its_token_counts() {
+    let cases = [
+        (
+            r#"{"model":"a","stream":true}"#,
+            r#"{"model":"a","stream":true,"stream_options":{"include_usage":true}}"#,
+        ),
+        (
+            r#"{ "stream" : true , "model":"a"}"#,
+            r#"{ "stream" : true,"stream_options":{"include_usage":true} , "model":"a"}"#,
+        ),
+        (
+            r#"{"stream_options": null,"stream":true,"model":"a"}"#,
+            r#"{"stream_options": {"include_usage":true},"stream":true,"model":"a"}"#,
+        ),
+        (
+            r#"{"model":"a","stream":true,"stream_options":{ }}"#,
+            r#"{"model":"a","stream":true,"stream_options":{"include_usage":true }}"#,
+        ),
+        (
+            r#"{"model":"a","stream":true,"stream_options":{"x":{"include_usage":true}, "y":1.0}}"#,
+            r#"{"model":"a","stream":true,"stream_options":{"include_usage":true,"x":{"include_usage":true}, "y":1.0}}"#,
+        ),
+        (
+            r#"{"model":"a","stream":true,"stream_options":{"x":1,"include\u005fusage": false}}"#,
+            r#"{"model":"a","stream":true,"stream_options":{"x":1,"include\u005fusage": true}}"#,
+        ),
+    ];
+    for (body, asks) in cases {
+        assert_eq!(asking(body), asks);
+    }
+    for unchanged in [
+        r#"{"model":"a"}"#,
+        r#"{"model":"a","stream":false,"stream_options":null}"#,
+        r#"{"model":"a","stream":true,"stream_options":{"include_usage":true}}"#,
+        r#"{"model":"a","stream":true,"stream_options":{"include_usage":"odd"}}"#,
+        r#"{"model":"a","stream":true,"stream_options":"odd"}"#,
+    ] {
+        assert_eq!(asking(unchanged), unchanged);
+    }
+    let twice =
+        r#"{"model":"a","stream":true,"stream_options":{"include_usage":true,"include_usage":false}}"#;
+    assert_eq!(scan_text(twice), Err(Reason::DuplicateKey { key: "include_usage" }));
+}
+
+#[test]
+fn two_edits_stand_in_either_order() {
+    for text in [r#"{"model":"a","stream":true,"x":1}"#, r#"{"stream":true,"x":1,"model":"a"}"#] {
+        let body = Bytes::copy_from_slice(text.as_bytes());
+        let found = scan(&body).unwrap();
+        let model = Edit { span: found.model_span, with: Bytes::from_static(b"\"b\"") };
+        let joined = Rope::edited(&body, [found.ask_usage, Some(model)]).0.concat();
+        let value: serde_json::Value = serde_json::from_slice(&joined).unwrap();
+        let expected = serde_json::json!({
+            "model": "b", "stream": true, "x": 1, "stream_options": { "include_usage": true }
+        });
+        assert_eq!(value, expected);
+    }
+}
+
 #[test]
 fn refuses_what_is_not_an_object_with_a_model() {
     for text in

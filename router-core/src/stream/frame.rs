@@ -6,10 +6,11 @@
 //! shortened in the same way when it lies within one piece, so that cuts never change what is seen.
 
 use std::fmt;
+use std::ops::Range;
 
 use memchr::memchr2;
 
-/// The longest block that is passed on whole: 64 KiB, hundreds of times a usual event.
+/// The longest block that is passed on whole: 16 KiB, hundreds of times a usual event.
 pub(super) const BLOCK_MAX: usize = 16 * 1024;
 
 /// A buffer up to this size stays with the stream for its next cut block; a larger one is given back, since
@@ -53,8 +54,14 @@ impl Framer {
 
     /// Takes the next piece and hands out each block that ends in it.
     pub(super) fn feed(&mut self, piece: &[u8], mut on_block: impl FnMut(Block<'_>)) {
+        self.split(piece, |block, _| on_block(block));
+    }
+
+    /// The same, with the place that each block and its blank line have in the piece; of one that began in an
+    /// earlier piece, what this one brought. Says where the unfinished block begins in it.
+    pub(super) fn split(&mut self, piece: &[u8], mut on_block: impl FnMut(Block<'_>, Range<usize>)) -> usize {
         if piece.is_empty() {
-            return;
+            return 0;
         }
         let mut line = usize::from(self.place == Place::AfterCr && piece[0] == b'\n');
         // The LF of a cut CRLF ends a line of the unfinished block or, if there is none, a past blank line.
@@ -65,7 +72,7 @@ impl Framer {
             let is_crlf = piece[end] == b'\r' && piece.get(end + 1) == Some(&b'\n');
             line = end + 1 + usize::from(is_crlf);
             if length == 0 && at_line_start {
-                self.close(&piece[block..end], &mut on_block);
+                self.close(&piece[block..end], |closed| on_block(closed, block..line));
                 block = line;
             }
             at_line_start = true;
@@ -76,6 +83,7 @@ impl Framer {
             true => Place::LineStart,
         };
         self.keep(&piece[block..]);
+        block
     }
 
     /// Whether a block has begun and no blank line has ended it.
@@ -89,7 +97,7 @@ impl Framer {
     }
 
     /// A blank line came; `rest` is what this piece brought of the block that it ends.
-    fn close(&mut self, rest: &[u8], on_block: &mut impl FnMut(Block<'_>)) {
+    fn close(&mut self, rest: &[u8], mut on_block: impl FnMut(Block<'_>)) {
         if self.is_mid_block() {
             self.keep(rest);
             on_block(self.unfinished());

@@ -1,10 +1,11 @@
 //! What does an answer say while it passes? Watches the bytes of a model's answer on their way to the
-//! caller: first token, events, token counts, finish reason, and whether it came to its proper end. Never
+//! caller: first token, events, token counts, finish reason, and whether it came to its proper end. Watching never
 //! alters, delays or refuses a byte, and nothing malformed is an error: what cannot be read is not counted.
 //! The gateway's half, which moves the bytes and times them, is `gateway/src/path/stream/`.
 //!
 //! [`SseWatch`] reads event streams, [`WholeWatch`] JSON answers. Both take the body in pieces of any size and
-//! keep nothing of it except an event or a value that is cut between two pieces.
+//! keep nothing of it except an event or a value that is cut between two pieces. [`UsageFilter`] alone takes
+//! something away: the token counts that Weir asked for and the caller did not.
 
 mod anthropic;
 mod event;
@@ -15,12 +16,14 @@ mod passthrough;
 mod responses;
 mod sse;
 mod whole;
+mod withhold;
 
 #[cfg(test)]
 mod tests;
 
 pub use sse::{Seen, SseWatch};
 pub use whole::WholeWatch;
+pub use withhold::UsageFilter;
 
 /// What an answer said of itself, as far as it said it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

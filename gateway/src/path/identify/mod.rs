@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 use router_core::dialect::{Intent, Operation, Reason};
-use router_core::identify::scan;
+use router_core::identify::{Edit, scan};
 use tower::Service;
 
 use super::accept::{Origin, discard};
@@ -39,6 +39,8 @@ pub(crate) struct Call {
     pub(crate) _held: Reservation,
     /// Where the model's name stands in the body, quotes included. Empty where bodies are not looked into.
     pub(crate) model_span: Range<usize>,
+    /// What makes the body ask for token counts that it does not ask for.
+    pub(crate) ask_usage: Option<Edit>,
     pub(crate) route: Arc<Route>,
 }
 
@@ -103,7 +105,17 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
     account.facts().bytes_in = body.len() as u64;
     if let Some(route) = passthrough {
         account.facts().route = Some(route.clone());
-        return Ok(Call { account, origin, intent, head, body, _held: held, model_span: 0..0, route });
+        return Ok(Call {
+            account,
+            origin,
+            intent,
+            head,
+            body,
+            _held: held,
+            model_span: 0..0,
+            ask_usage: None,
+            route,
+        });
     }
     let scan = scan(&body)?;
     let route = snapshot.route(&scan.model).filter(|route| route.speaks(intent.dialect));
@@ -116,6 +128,6 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
         facts.stream = scan.stream;
         facts.route = Some(route.clone());
     }
-    let model_span = scan.model_span;
-    Ok(Call { account, origin, intent, head, body, _held: held, model_span, route })
+    let (model_span, ask_usage) = (scan.model_span, scan.ask_usage);
+    Ok(Call { account, origin, intent, head, body, _held: held, model_span, ask_usage, route })
 }

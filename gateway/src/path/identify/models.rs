@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::gateway::Gateway;
 use crate::path::dialect::Known;
-use crate::path::send::{self, Connections};
+use crate::path::send::{self, Clocks, Connections};
 use crate::path::stream::AnswerBody;
 use crate::path::{Failure, Reply, select};
 use crate::snapshot::Pool;
@@ -166,13 +166,15 @@ async fn get(
 ) -> Result<(http::response::Parts, Bytes), Failure> {
     let endpoint = select::pick(pool).ok_or(Reason::NoEndpoint)?;
     let headers = request.head.headers.clone();
-    let headers = send::to_upstream(headers, &request.origin, pool, endpoint, request.intent.dialect);
+    let mut headers = send::to_upstream(headers, &request.origin, pool, endpoint, request.intent.dialect);
+    send::add_via(&mut headers, request.head.version);
     let asked = send::request(Method::GET, endpoint, path, headers, Rope::default())?;
     let exchange = async {
-        let (response, lease) = Connections::exchange(endpoint, asked).await?;
+        let (response, mut lease) =
+            Connections::exchange(endpoint, asked, &mut Clocks::whole(patience)).await?;
         send::check(&response, pool)?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, LIST_BYTES_MAX).collect().await;
+        let body = Limited::new(lease.driving(body), LIST_BYTES_MAX).collect().await;
         let body = body.map_err(|error| Failure::caused(Reason::BadResponse, &*error))?.to_bytes();
         lease.give_back();
         Ok((head, body))

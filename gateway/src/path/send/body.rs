@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use router_core::identify::Rope;
 
 /// A [`Rope`] as an HTTP body.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RopeBody {
     left: Rope,
 }

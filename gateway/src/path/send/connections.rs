@@ -1,137 +1,175 @@
-//! The connections to one endpoint: kept alive, handed out newest first, given back when a body has ended.
+//! How one endpoint is reached, and the connections to it.
 //!
 //! Our own in place of hyper-util's pool, because an attempt must know its connection: that nothing was sent
 //! on it yet (then another one may be tried without asking), and that it dies with the attempt.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
 use router_core::dialect::Reason;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
-use super::RopeBody;
+use super::http1::Wire;
+use super::http2::{Lines, Opened, Stream, is_unprocessed};
+use super::idle::Idle;
+use super::{Clocks, RopeBody};
 use crate::path::Failure;
 use crate::snapshot::Endpoint;
 
-/// How long a connection is kept without use. Many servers close theirs earlier, and are then heard; those that
-/// do not mostly would at 60 s, when a request could meet a connection that is just going away.
-const IDLE: Duration = Duration::from_secs(50);
 /// How long a connection may take to get ready for another attempt after an answer has ended: it does at once,
 /// unless the upstream answered without reading the request and will never read it.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Unused connections that are kept for one endpoint.
-const IDLE_MAX: usize = 1024;
-/// What may be read ahead of a slow caller on one connection, and the largest answer head.
-const BUFFER_BYTES: usize = 16 * 1024;
+/// What both sides agree on by ALPN where HTTP/2 is spoken over TLS.
+const ALPN_HTTP2: &[u8] = b"h2";
 
-/// How to reach one endpoint, and the connections to it that nobody uses now.
+/// How to reach one endpoint, and the connections to it.
 pub(crate) struct Connections {
     host: String,
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     connect: Duration,
-    /// The one used last is at the back.
-    idle: Mutex<VecDeque<Idle>>,
+    /// The connections in HTTP/1.1 that nobody uses now.
+    idle: Arc<Idle>,
+    /// All connections in HTTP/2, where that is spoken.
+    http2: Option<Lines>,
 }
 
-/// A connection and the task that drives it. They end together: a task that is left alone with a request that
-/// its upstream does not read would keep that request for good.
-struct Wire {
-    sender: SendRequest<RopeBody>,
-    driver: AbortHandle,
-}
-
-struct Idle {
-    wire: Wire,
-    since: Instant,
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
-}
-
-/// A connection in use. It goes back only when told that the answer has ended; else it is closed, which is
-/// what tells the upstream to stop.
+/// A connection in use, or a place on one. A connection in HTTP/1.1 goes back only when told that the answer has
+/// ended; else it is closed, which is what tells the upstream to stop.
 pub(crate) struct Lease {
-    wire: Wire,
-    endpoint: Arc<Endpoint>,
+    held: Held,
 }
+
+enum Held {
+    Http1 { wire: Wire, idle: Arc<Idle> },
+    Http2 { _stream: Stream },
+}
+
+/// An answer's body that takes its connection along.
+pub(crate) struct Driven<'a> {
+    lease: &'a mut Lease,
+    body: Incoming,
+}
+
+/// What came of sending a request: the head of its answer, or the request if nothing was sent.
+type Sent = Result<(Response<Incoming>, Lease), (Option<Request<RopeBody>>, Failure)>;
 
 impl Connections {
+    /// For an endpoint whose `host` header is `authority`.
     pub(crate) fn new(
         endpoint: &router_core::config::Endpoint,
+        authority: &str,
         tls: Option<Arc<rustls::ClientConfig>>,
-        connect: Duration,
+        pool: &router_core::config::Pool,
     ) -> Option<Self> {
+        let http2 = if pool.http2 { Some(Lines::new(tls.is_some(), authority)?) } else { None };
         let tls = match tls {
             Some(tls) => Some((TlsConnector::from(tls), ServerName::try_from(endpoint.host.clone()).ok()?)),
             None => None,
         };
-        let idle = Mutex::default();
-        Some(Self { host: endpoint.host.clone(), port: endpoint.port, tls, connect, idle })
+        let connect = pool.timeouts.connect;
+        Some(Self {
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            tls,
+            connect,
+            idle: Idle::new(),
+            http2,
+        })
     }
 
-    /// Sends `request` to `endpoint` and waits for the head of the answer. A kept connection that turns out
-    /// to be closed before anything was sent on it is passed over.
+    /// Sends `request` to `endpoint` and waits for the head of the answer.
     pub(crate) async fn exchange(
         endpoint: &Arc<Endpoint>,
-        mut request: Request<RopeBody>,
+        request: Request<RopeBody>,
+        clocks: &mut Clocks,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
-        let pool = &endpoint.connections;
+        let connections = &endpoint.connections;
+        match &connections.http2 {
+            None => connections.exchange_http1(request, clocks).await,
+            Some(lines) => connections.exchange_http2(lines, request, clocks).await,
+        }
+    }
+
+    /// A kept connection that turns out to be closed before anything was sent on it is passed over.
+    async fn exchange_http1(
+        &self,
+        mut request: Request<RopeBody>,
+        clocks: &mut Clocks,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
+        while let Some(wire) = self.idle.take() {
+            match self.send_http1(wire, request, clocks).await {
+                Err((Some(unsent), _)) => request = unsent,
+                Err((None, failure)) => return Err(failure),
+                Ok(answer) => return Ok(answer),
+            }
+        }
+        let wire = self.within_connect_timeout(self.dial_http1()).await?;
+        self.send_http1(wire, request, clocks).await.map_err(|(_, failure)| failure)
+    }
+
+    async fn send_http1(&self, mut wire: Wire, request: Request<RopeBody>, clocks: &mut Clocks) -> Sent {
+        clocks.start();
+        match tokio::time::timeout_at(clocks.head_by().into(), wire.send(request)).await {
+            Ok(Ok(response)) => Ok((response, Lease { held: Held::Http1 { wire, idle: self.idle.clone() } })),
+            Ok(Err(mut error)) => {
+                Err((error.take_message(), Failure::caused(Reason::BadResponse, error.error())))
+            }
+            Err(_) => Err((None, clocks.overdue())),
+        }
+    }
+
+    /// A request that the upstream refused without having done anything with it is sent once more. One that
+    /// was not even sent, because its connection was just going away, does not count.
+    async fn exchange_http2(
+        &self,
+        lines: &Lines,
+        mut request: Request<RopeBody>,
+        clocks: &mut Clocks,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
+        lines.adapt(&mut request).map_err(|error| Failure::caused(Reason::Internal, &error))?;
+        let mut refused = false;
         loop {
-            let kept = pool.take();
-            let fresh = kept.is_none();
-            let mut wire = match kept {
-                Some(wire) => wire,
-                None => pool.open().await?,
+            let dial = async || self.within_connect_timeout(self.dial_http2()).await;
+            let stream = lines.stream(dial).await?;
+            let copy = (!refused).then(|| request.clone());
+            clocks.start();
+            let Ok(answered) = tokio::time::timeout_at(clocks.head_by().into(), stream.send(request)).await
+            else {
+                return Err(clocks.overdue());
             };
-            match wire.sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, Lease { wire, endpoint: endpoint.clone() })),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if !fresh => request = unsent,
-                    _ => return Err(Failure::caused(Reason::BadResponse, error.error())),
-                },
-            }
+            let mut error = match answered {
+                Ok(response) => return Ok((response, Lease { held: Held::Http2 { _stream: stream } })),
+                Err(error) => error,
+            };
+            request = match (error.take_message(), copy) {
+                (Some(unsent), _) => unsent,
+                (None, Some(copy)) if is_unprocessed(error.error()) => {
+                    refused = true;
+                    copy
+                }
+                _ => return Err(Failure::caused(Reason::BadResponse, error.error())),
+            };
         }
-    }
-
-    /// The connection used last, if it still stands.
-    fn take(&self) -> Option<Wire> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(entry) = idle.pop_back() {
-            if entry.wire.sender.is_ready() && entry.since.elapsed() < IDLE {
-                return Some(entry.wire);
-            }
-        }
-        None
-    }
-
-    fn put(&self, wire: Wire) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // The oldest are at the front: those that have been idle for too long go as others come back.
-        while idle.front().is_some_and(|oldest| oldest.since.elapsed() >= IDLE) || idle.len() >= IDLE_MAX {
-            idle.pop_front();
-        }
-        idle.push_back(Idle { wire, since: Instant::now() });
     }
 
     /// Connects, within the connect timeout as a whole.
-    async fn open(&self) -> Result<Wire, Failure> {
-        match tokio::time::timeout(self.connect, self.dial()).await {
-            Ok(Ok(wire)) => Ok(wire),
+    async fn within_connect_timeout<T>(
+        &self,
+        dial: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, Failure> {
+        match tokio::time::timeout(self.connect, dial).await {
+            Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(Failure::caused(Reason::ConnectFailed, &error)),
             Err(_) => Err(Failure::new(
                 Reason::ConnectTimeout,
@@ -140,48 +178,93 @@ impl Connections {
         }
     }
 
-    async fn dial(&self) -> io::Result<Wire> {
+    async fn dial_http1(&self) -> io::Result<Wire> {
+        let stream = self.dial().await?;
+        match &self.tls {
+            Some((connector, name)) => Wire::start(connector.connect(name.clone(), stream).await?).await,
+            None => Wire::start(stream).await,
+        }
+        .map_err(io::Error::other)
+    }
+
+    async fn dial_http2(&self) -> io::Result<Opened> {
+        let stream = self.dial().await?;
+        let Some((connector, name)) = &self.tls else {
+            return Opened::start(stream).await.map_err(io::Error::other);
+        };
+        let stream = connector.connect(name.clone(), stream).await?;
+        if stream.get_ref().1.alpn_protocol() != Some(ALPN_HTTP2) {
+            return Err(io::Error::other("the upstream does not speak HTTP/2 over TLS"));
+        }
+        Opened::start(stream).await.map_err(io::Error::other)
+    }
+
+    async fn dial(&self) -> io::Result<TcpStream> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         // Without this a small write waits 40 ms for the other side's acknowledgement.
         stream.set_nodelay(true)?;
-        match &self.tls {
-            Some((connector, name)) => start(connector.connect(name.clone(), stream).await?).await,
-            None => start(stream).await,
-        }
+        Ok(stream)
     }
 }
 
-/// Speaks HTTP/1.1 on a stream.
-async fn start<T>(stream: T) -> io::Result<Wire>
-where
-    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let mut builder = Builder::new();
-    builder.max_buf_size(BUFFER_BYTES);
-    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    // Its errors reach the attempt that uses it; without one there is nobody to tell.
-    let driver = tokio::spawn(async move { connection.await.unwrap_or_default() }).abort_handle();
-    let mut wire = Wire { sender, driver };
-    wire.sender.ready().await.map_err(io::Error::other)?;
-    Ok(wire)
-}
-
 impl Lease {
+    /// The next frame of the answer's body.
+    pub(crate) fn poll_frame(
+        &mut self,
+        body: &mut Incoming,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.held {
+            Held::Http1 { wire, .. } => wire.poll_frame(body, context),
+            Held::Http2 { .. } => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    /// The answer's body for those who read it to its end.
+    pub(crate) fn driving(&mut self, body: Incoming) -> Driven<'_> {
+        Driven { lease: self, body }
+    }
+
     /// The answer has come whole: the connection may serve another attempt.
     pub(crate) fn give_back(self) {
-        let Self { wire, endpoint } = self;
-        if wire.sender.is_ready() {
-            endpoint.connections.put(wire);
-        } else if !wire.sender.is_closed() {
-            tokio::spawn(settle(wire, endpoint));
+        let Held::Http1 { wire, idle } = self.held else { return };
+        if wire.is_ready() {
+            idle.put(wire);
+        } else if !wire.is_closed() {
+            tokio::spawn(settle(wire, idle));
         }
     }
 }
 
 /// Gives a connection back once it is ready, if it gets so in time.
-async fn settle(mut wire: Wire, endpoint: Arc<Endpoint>) {
-    if let Ok(Ok(())) = tokio::time::timeout(SETTLE, wire.sender.ready()).await {
-        endpoint.connections.put(wire);
+async fn settle(mut wire: Wire, idle: Arc<Idle>) {
+    let ready = std::future::poll_fn(|context| {
+        wire.poll(context);
+        if wire.is_ready() || wire.is_closed() { Poll::Ready(()) } else { Poll::Pending }
+    });
+    if tokio::time::timeout(SETTLE, ready).await.is_ok() && wire.is_ready() {
+        idle.put(wire);
+    }
+}
+
+impl Body for Driven<'_> {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Self { lease, body } = &mut *self;
+        lease.poll_frame(body, context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use http::Version;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName,
-    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use router_core::dialect::Dialect;
 
@@ -59,6 +60,18 @@ pub(crate) fn to_upstream(
         };
     }
     headers
+}
+
+/// Adds Weir to those through whose hands a message went (RFC 9110, 7.6.3), by the protocol in which it came.
+pub(crate) fn add_via(headers: &mut HeaderMap, received: Version) {
+    headers.append(
+        VIA,
+        HeaderValue::from_static(match received {
+            Version::HTTP_2 => "2 weir",
+            Version::HTTP_10 => "1.0 weir",
+            _ => "1.1 weir",
+        }),
+    );
 }
 
 /// Removes what concerns one connection only, and what `connection` nominates (RFC 9110, 7.6.1).

@@ -2,47 +2,70 @@
 //! worth it is not decided here.
 
 mod body;
+mod clocks;
 mod connections;
 mod head;
+mod http1;
+mod http2;
+mod idle;
 pub(crate) mod tls;
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
-use http::header::{CONTENT_LENGTH, HeaderMap};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use router_core::dialect::Reason;
-use router_core::identify::Rope;
+use router_core::config::Usage;
+use router_core::dialect::{Operation, Reason};
+use router_core::identify::{Edit, Rope};
 
 pub(crate) use body::RopeBody;
+pub(crate) use clocks::{Clocks, Term};
 pub(crate) use connections::{Connections, Lease};
-pub(crate) use head::{CREDENTIALS, strip_hop_by_hop, strip_ours, to_upstream};
+pub(crate) use head::{CREDENTIALS, add_via, strip_hop_by_hop, strip_ours, to_upstream};
 
 use super::Failure;
 use super::accept::is_chunked_at_most;
 use super::identify::Call;
 use super::select::Permit;
+use super::telemetry::{Account, Limit};
 use crate::snapshot::{Endpoint, Pool, Target};
 
 /// An upstream's answer whose head has come.
 pub(crate) struct Answer {
     pub(crate) response: Response<Incoming>,
+    pub(crate) early: Early,
     /// Returns the connection, once the body has come whole.
     pub(crate) lease: Lease,
     pub(crate) permit: Permit,
+    /// How long the rest may take.
+    pub(crate) term: Term,
+    /// Whether the token counts were asked for in the caller's place, and are not for it.
+    pub(crate) withhold_usage: bool,
 }
+
+/// The first frame of a body, or its end, if it came together with the head.
+pub(crate) type Early = Option<Option<Frame<Bytes>>>;
 
 /// Sends the call to the endpoint of `permit` and waits for the answer's head.
 pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Result<Answer, Failure> {
     let pool = &target.pool;
-    let body = match &target.model {
-        Some(model) => Rope::replace(&call.body, call.model_span.clone(), model.clone()),
-        None => Rope::whole(call.body.clone()),
-    };
+    let rename = target.model.as_ref();
+    let rename = rename.map(|model| Edit { span: call.model_span.clone(), with: model.clone() });
+    let ask_usage = call.ask_usage.clone().filter(|_| asks_usage(pool, call.intent.operation));
+    let withhold_usage = ask_usage.is_some();
+    let body = Rope::edited(&call.body, [rename, ask_usage]);
     let headers = std::mem::take(&mut call.head.headers);
-    let headers = to_upstream(headers, &call.origin, pool, permit.endpoint(), call.intent.dialect);
+    let stream = call.account.facts().stream;
+    let mut clocks = Clocks::new(&target.timeouts, stream, &headers, call.account.started);
+    let mut headers = to_upstream(headers, &call.origin, pool, permit.endpoint(), call.intent.dialect);
+    add_via(&mut headers, call.head.version);
     let path = call.head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let request = request(call.head.method.clone(), permit.endpoint(), path, headers, body)?;
 
@@ -53,11 +76,43 @@ pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Re
         facts.dispatched = Some(dispatched);
         facts.endpoint = Some(permit.endpoint().label.clone());
     }
-    let exchanged = Connections::exchange(permit.endpoint(), request).await;
+    let exchanged = Connections::exchange(permit.endpoint(), request, &mut clocks).await;
     call.account.facts().upstream = Some(dispatched.elapsed());
-    let (response, lease) = exchanged?;
+    let (mut response, mut lease) =
+        exchanged.inspect_err(|failure| note_limit(&call.account, &failure.reason))?;
     check(&response, pool)?;
-    Ok(Answer { response, lease, permit })
+    let early = early(&mut response, &mut lease).await?;
+    Ok(Answer { response, early, lease, permit, term: clocks.term(), withhold_usage })
+}
+
+/// What has come of the body together with the head: while the caller has nothing yet, broken framing is no answer.
+async fn early(response: &mut Response<Incoming>, lease: &mut Lease) -> Result<Early, Failure> {
+    if response.body().is_end_stream() {
+        return Ok(None);
+    }
+    match poll_fn(|context| Poll::Ready(lease.poll_frame(response.body_mut(), context))).await {
+        Poll::Pending => Ok(None),
+        Poll::Ready(Some(Err(error))) => Err(Failure::caused(Reason::BadResponse, &error)),
+        Poll::Ready(Some(Ok(frame))) => Ok(Some(Some(frame))),
+        Poll::Ready(None) => Ok(Some(None)),
+    }
+}
+
+/// Whether streams of this kind are asked for their token counts. Nothing depends on them yet, so `auto` asks for
+/// none.
+fn asks_usage(pool: &Pool, operation: Operation) -> bool {
+    pool.usage == Usage::Always && matches!(operation, Operation::ChatCompletions | Operation::Completions)
+}
+
+/// Counts the clock that ended an attempt, if one did.
+fn note_limit(account: &Account, reason: &Reason) {
+    account.hit(match reason {
+        Reason::ConnectTimeout => Limit::Connect,
+        Reason::HeadersTimeout => Limit::Headers,
+        Reason::FirstTokenTimeout => Limit::FirstToken,
+        Reason::AnswerTimeout => Limit::Answer,
+        _ => return,
+    });
 }
 
 /// A request to `endpoint` with exactly one framing.
@@ -89,6 +144,11 @@ pub(crate) fn request(
 pub(crate) fn check(response: &Response<Incoming>, pool: &Pool) -> Result<(), Failure> {
     if !is_chunked_at_most(response.headers()) {
         return Err(Failure::new(Reason::BadResponse, "the upstream encoded its answer's transfer"));
+    }
+    // Readers disagree on where such an answer ends (RFC 9112, 6.3).
+    let headers = response.headers();
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        return Err(Failure::new(Reason::BadResponse, "the upstream framed its answer in two ways"));
     }
     match response.status() {
         StatusCode::SWITCHING_PROTOCOLS => {

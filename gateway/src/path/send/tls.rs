@@ -8,14 +8,25 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
+/// What is spoken over TLS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
+
 /// A client that trusts the authorities in `ca` (PEM), or the system's. The error says what is wrong with them.
-pub(crate) fn client(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn client(ca: Option<&Path>, protocol: Protocol) -> Result<Arc<ClientConfig>, String> {
     let roots = match ca {
         Some(path) => from_file(path).map_err(|problem| format!("{}: {problem}", path.display()))?,
         None => from_system()?,
     };
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Only the one that is meant, so that nothing else can come about.
+    config.alpn_protocols = match protocol {
+        Protocol::Http1 => vec![b"http/1.1".to_vec()],
+        Protocol::Http2 => vec![b"h2".to_vec()],
+    };
     Ok(Arc::new(config))
 }
 

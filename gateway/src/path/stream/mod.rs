@@ -1,33 +1,42 @@
-//! Brings an answer back as it arrives: never collected, never edited, watched in passing by
+//! Brings an answer back as it arrives: never collected, never edited (but for the token counts that Weir asked for
+//! in its caller's place: `usage` of a pool), watched in passing by
 //! `router_core::stream`. An event stream that breaks ends with an error event in the caller's dialect and
 //! without the dialect's terminator: a cut stream is never dressed as complete.
 
 mod body;
+mod breach;
+mod clock;
+mod gathered;
 mod relay;
+
+use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderName, Response, StatusCode, Version};
 use router_core::stream::{SseWatch, WholeWatch};
 
 pub(crate) use body::AnswerBody;
+use clock::Clock;
 use relay::{Relay, State, Tokens, Watch};
 
 use super::identify::Call;
-use super::send::{Answer, strip_hop_by_hop, strip_ours};
+use super::send::{Answer, add_via, strip_hop_by_hop, strip_ours};
 
 const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
 
 /// Turns the upstream's answer into the caller's.
 pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<AnswerBody> {
-    let Answer { response, lease, permit } = answer;
+    let Answer { response, early, lease, permit, term, withhold_usage } = answer;
     let (mut head, upstream) = response.into_parts();
-    let unframed =
-        !head.headers.contains_key(CONTENT_LENGTH) && !head.headers.contains_key(TRANSFER_ENCODING);
+    let unframed = head.version != Version::HTTP_2
+        && !head.headers.contains_key(CONTENT_LENGTH)
+        && !head.headers.contains_key(TRANSFER_ENCODING);
     strip_hop_by_hop(&mut head.headers);
     // What only Weir may say of an answer, an upstream cannot.
     strip_ours(&mut head.headers);
     let target = &call.route.targets[target];
     head.headers.insert(TARGET, target.header.clone());
+    add_via(&mut head.headers, head.version);
     head.version = Version::HTTP_11;
 
     let dialect = call.intent.dialect;
@@ -41,14 +50,23 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
         StatusCode::OK if is("application/json") => Watch::Whole(Box::new(WholeWatch::new(dialect))),
         _ => Watch::Nothing,
     };
+    let filter = matches!(watch, Watch::Events(_)) && withhold_usage;
+    if filter {
+        // What is announced will not all come.
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    let clock = Clock::new(term, matches!(watch, Watch::Events(_)), Instant::now());
     let relay = Relay {
         upstream,
+        early,
+        filter: filter.then(Box::default),
         held: Some((lease, permit)),
         watch,
         dialect,
         // Nothing can be added to an answer whose length is announced.
         extensible: !head.headers.contains_key(CONTENT_LENGTH),
         unframed,
+        clock,
         last_byte: 0,
         account: call.account.clone(),
         tokens: Tokens::new(target.metrics.inter_token.clone()),

@@ -1,6 +1,5 @@
 //! An upstream's body on its way to the caller.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -11,36 +10,27 @@ use hyper::body::Incoming;
 use prometheus::Histogram;
 use prometheus::local::LocalHistogram;
 use router_core::dialect::{Dialect, Source};
-use router_core::stream::{SseWatch, StreamEnd, Summary, WholeWatch};
+use router_core::stream::{SseWatch, StreamEnd, Summary, UsageFilter, WholeWatch};
 
 use super::body::Abort;
+use super::breach::{Breach, CUT, STOPPED};
+use super::clock::Clock;
+use super::gathered::Gathered;
 use crate::path::failure::causes;
 use crate::path::select::Permit;
-use crate::path::send::Lease;
+use crate::path::send::{Early, Lease};
 use crate::path::telemetry::{Account, Ending};
 
-/// The upstream broke off.
-const CUT: Breach = Breach {
-    ending: Ending::UpstreamCut,
-    message: "The model server broke off its answer.",
-    source: Source::Upstream,
-    kind: "upstream_error",
-    code: "upstream_disconnected",
-};
-/// Weir ends before the answer does.
-const STOPPED: Breach = Breach {
-    ending: Ending::Stopped,
-    message: "The gateway was stopped before the answer had ended.",
-    source: Source::Internal,
-    kind: "server_error",
-    code: "draining",
-};
 /// What logs hear of a stream in which the upstream itself reported an error.
 const FAILED_CODE: &str = "upstream_error_event";
 
 /// An upstream's body on its way. Dropping it closes the connection, which stops the upstream.
 pub(super) struct Relay {
     pub(super) upstream: Incoming,
+    /// What of it came together with the head.
+    pub(super) early: Early,
+    /// Takes out what is not for the caller.
+    pub(super) filter: Option<Box<UsageFilter>>,
     /// The connection and the place at the endpoint, until the answer has ended.
     pub(super) held: Option<(Lease, Permit)>,
     pub(super) watch: Watch,
@@ -49,20 +39,11 @@ pub(super) struct Relay {
     pub(super) extensible: bool,
     /// Whether only the end of the connection tells where the answer ends, so that it may have been cut.
     pub(super) unframed: bool,
+    pub(super) clock: Clock,
     pub(super) last_byte: u8,
     pub(super) account: Arc<Account>,
     pub(super) tokens: Tokens,
     pub(super) state: State,
-}
-
-/// Why an answer breaks off: what callers and logs hear of it.
-struct Breach {
-    ending: Ending,
-    message: &'static str,
-    source: Source,
-    /// OpenAI's `type`.
-    kind: &'static str,
-    code: &'static str,
 }
 
 /// How an answer is looked at in passing.
@@ -95,7 +76,7 @@ pub(super) struct Tokens {
 impl Relay {
     /// A body without a byte is over before it is asked for one.
     pub(super) fn settle_if_empty(mut self) -> Self {
-        if self.upstream.is_end_stream() {
+        if self.early.is_none() && self.upstream.is_end_stream() {
             self.end();
         }
         self
@@ -106,7 +87,11 @@ impl Relay {
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        if self.extensible { SizeHint::default() } else { self.upstream.size_hint() }
+        let early = self.early.iter().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>();
+        match self.upstream.size_hint().exact() {
+            Some(left) if !self.extensible => SizeHint::with_exact(left + early as u64),
+            _ => SizeHint::default(),
+        }
     }
 
     pub(super) fn poll_frame(
@@ -116,21 +101,10 @@ impl Relay {
         if matches!(self.state, State::Flowing) && self.account.is_stopped() {
             self.cut(&STOPPED, "the time to drain was over".into());
         }
-        if matches!(self.state, State::Flowing) {
-            match ready!(Pin::new(&mut self.upstream).poll_frame(context)) {
-                Some(Ok(frame)) if frame.is_data() => {
-                    if let Some(data) = frame.data_ref() {
-                        self.observe(data);
-                    }
-                    if self.upstream.is_end_stream() {
-                        self.end();
-                    }
-                    return Poll::Ready(Some(Ok(frame)));
-                }
-                // Trailers end a body. They go no further: nobody asked for them.
-                Some(Ok(_)) | None => self.end(),
-                Some(Err(error)) => self.cut(&CUT, causes(&error)),
-            }
+        if matches!(self.state, State::Flowing)
+            && let Some(data) = ready!(self.poll_data(context))
+        {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         match std::mem::replace(&mut self.state, State::Over) {
             State::LastWords(words) if !words.is_empty() => Poll::Ready(Some(Ok(Frame::data(words)))),
@@ -145,6 +119,63 @@ impl Relay {
         }
     }
 
+    /// All data that is ready now, or `None` at the body's end, proper or not; what comes before an end is handed
+    /// out before it.
+    fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let mut gathered = Gathered::default();
+        while matches!(self.state, State::Flowing) && !gathered.is_enough() {
+            match self.poll_upstream(context) {
+                Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
+                    let data = frame.into_data().unwrap_or_default();
+                    self.observe(&data);
+                    self.clock.came();
+                    gathered.add(self.filtered(data));
+                    if self.upstream.is_end_stream() {
+                        self.end();
+                    }
+                }
+                // Trailers end a body. They go no further: nobody asked for them.
+                Poll::Ready(Some(Ok(_)) | None) => self.end(),
+                Poll::Ready(Some(Err(error))) => self.cut(&CUT, causes(&error)),
+                Poll::Pending if gathered.is_empty() => {
+                    let breach = ready!(self.clock.poll_overdue(context));
+                    self.cut(breach, "the upstream was silent for too long".into());
+                }
+                Poll::Pending => break,
+            }
+        }
+        if let (State::LastWords(_) | State::Over | State::Broken(_), Some(filter)) =
+            (&self.state, &mut self.filter)
+        {
+            gathered.add(filter.end());
+        }
+        if gathered.is_empty() {
+            return Poll::Ready(None);
+        }
+        self.clock.handed();
+        Poll::Ready(Some(gathered.into_bytes()))
+    }
+
+    fn filtered(&mut self, data: Bytes) -> Bytes {
+        match &mut self.filter {
+            Some(filter) => filter.feed(data),
+            None => data,
+        }
+    }
+
+    fn poll_upstream(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(early) = self.early.take() {
+            return Poll::Ready(early.map(Ok));
+        }
+        match &mut self.held {
+            Some((lease, _)) => lease.poll_frame(&mut self.upstream, context),
+            None => Poll::Ready(None),
+        }
+    }
+
     fn observe(&mut self, data: &[u8]) {
         match &mut self.watch {
             Watch::Events(watch) => {
@@ -152,6 +183,7 @@ impl Relay {
                 if seen.content_events > 0 {
                     let now = Instant::now();
                     if seen.first_token {
+                        self.clock.first_token();
                         self.account.facts().first_token = Some(now - self.account.started);
                     }
                     self.tokens.passed(seen.content_events, now);
@@ -193,6 +225,9 @@ impl Relay {
             Watch::Events(watch) => watch.outcome(),
             Watch::Whole(_) | Watch::Nothing => StreamEnd::Open,
         };
+        if let Some(limit) = breach.limit {
+            self.account.hit(limit);
+        }
         match outcome {
             // All is here: how its transport ends matters only where more was announced.
             StreamEnd::Complete if self.extensible => {}

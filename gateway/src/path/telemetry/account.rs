@@ -7,7 +7,7 @@ use http::HeaderValue;
 use router_core::dialect::{Intent, Source};
 use router_core::stream::Summary;
 
-use super::{Record, Shared};
+use super::{Limit, Record, Shared};
 use crate::snapshot::Route;
 
 /// One call, from its head to the last byte of its answer.
@@ -98,6 +98,11 @@ impl Account {
     /// The facts, to read or add to. The lock is the call's own: it is never contended.
     pub(crate) fn facts(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts that the call ran into a bound.
+    pub(crate) fn hit(&self, limit: Limit) {
+        self.telemetry.metrics.hit(limit);
     }
 
     /// Whether the process ends now, and does not wait for this call.

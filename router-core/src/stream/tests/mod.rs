@@ -6,6 +6,7 @@ mod frames;
 mod openai;
 mod splits;
 mod whole;
+mod withhold;
 
 use super::{Finish, SseWatch, StreamEnd, Summary, Usage};
 use crate::dialect::Dialect;

@@ -5,7 +5,7 @@ use super::{anthropic, openai, watch, whole};
 use crate::dialect::Dialect;
 
 /// Cuts `bytes` at any places, at the same place twice included: empty pieces happen.
-fn pieces<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
+pub(super) fn pieces<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
     let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
     ends.sort_unstable();
     ends.push(bytes.len());
@@ -13,7 +13,7 @@ fn pieces<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
     ends.into_iter().map(|end| &bytes[std::mem::replace(&mut start, end)..end]).collect()
 }
 
-fn cuts() -> impl Strategy<Value = Vec<Index>> {
+pub(super) fn cuts() -> impl Strategy<Value = Vec<Index>> {
     prop::collection::vec(any::<Index>(), 0..60)
 }
 

@@ -1,0 +1,176 @@
+//! How long an attempt may take: the pool's and the route's timeouts, and never longer than the caller waits.
+//!
+//! What callers say, each header where it is present and a positive number:
+//!
+//! | header | bounds of an answer | bounds of a stream |
+//! |---|---|---|
+//! | `x-weir-deadline-ms` | its end | the head and the first token |
+//! | `x-stainless-timeout` (s) | its end | the head |
+//! | `x-stainless-read-timeout` (s) | its end | the head and every pause |
+//!
+//! That is how the official SDKs count: the ones for Python wait that long for each read, the ones for Node stop
+//! their clock when the head is there. All three count from the arrival of the call.
+
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderName};
+use router_core::config::Timeouts;
+use router_core::dialect::Reason;
+
+use crate::path::Failure;
+
+const DEADLINE_MS: HeaderName = HeaderName::from_static("x-weir-deadline-ms");
+const SDK_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
+const SDK_READ_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-read-timeout");
+/// Longest time that a caller's word is taken for; what is longer bounds nothing.
+const WORD_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// The clocks of one attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clocks {
+    head: Bound,
+    /// The first token of a stream, the end of any other answer.
+    goal: Bound,
+    stream: bool,
+    /// Longest pause of a stream.
+    idle: Duration,
+    /// When the request was handed to its connection.
+    sent: Instant,
+}
+
+/// A time after sending, or an earlier moment.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    wait: Duration,
+    by: Option<Instant>,
+}
+
+/// What bounds an answer whose head has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Term {
+    /// Its first token must come by then, and no pause may be longer than this.
+    Stream { first_token: Instant, idle: Duration },
+    /// Its end must come by then.
+    Whole { end: Instant },
+}
+
+impl Clocks {
+    /// The clocks of a call that arrived at `arrived` with these headers.
+    pub(crate) fn new(timeouts: &Timeouts, stream: bool, headers: &HeaderMap, arrived: Instant) -> Self {
+        let deadline = said(headers, &DEADLINE_MS, 0.001);
+        let timeout = said(headers, &SDK_TIMEOUT, 1.0);
+        let read = said(headers, &SDK_READ_TIMEOUT, 1.0);
+        let least = [deadline, timeout, read].into_iter().flatten().min();
+        let by = |after: Option<Duration>| after.map(|after| arrived + after);
+        let answer = Bound { wait: timeouts.answer, by: by(least) };
+        let (head, goal) = if stream {
+            let head = Bound { wait: timeouts.headers, by: by(least) };
+            (head, Bound { wait: timeouts.first_token, by: by(deadline) })
+        } else {
+            (answer, answer)
+        };
+        let idle = read.map_or(timeouts.idle, |read| read.min(timeouts.idle));
+        Self { head, goal, stream, idle, sent: arrived }
+    }
+
+    /// The clocks of a small answer that must have come whole within `wait` of being asked for.
+    pub(crate) fn whole(wait: Duration) -> Self {
+        let bound = Bound { wait, by: None };
+        Self { head: bound, goal: bound, stream: false, idle: wait, sent: Instant::now() }
+    }
+
+    /// The request goes out: its clocks start, again if it goes out again.
+    pub(super) fn start(&mut self) {
+        self.sent = Instant::now();
+    }
+
+    /// When the answer's head must have come.
+    pub(super) fn head_by(&self) -> Instant {
+        self.head.at(self.sent).min(self.goal.at(self.sent))
+    }
+
+    /// What it is that the head did not come by [`Self::head_by`].
+    pub(super) fn overdue(&self) -> Failure {
+        let reason = if !self.stream {
+            Reason::AnswerTimeout
+        } else if self.goal.at(self.sent) < self.head.at(self.sent) {
+            Reason::FirstTokenTimeout
+        } else {
+            Reason::HeadersTimeout
+        };
+        Failure::new(reason, format!("no answer within {:?}", self.sent.elapsed()))
+    }
+
+    /// What bounds the rest.
+    pub(crate) fn term(&self) -> Term {
+        let goal = self.goal.at(self.sent);
+        if self.stream {
+            Term::Stream { first_token: goal, idle: self.idle }
+        } else {
+            Term::Whole { end: goal }
+        }
+    }
+}
+
+impl Bound {
+    fn at(&self, sent: Instant) -> Instant {
+        let at = sent + self.wait;
+        self.by.map_or(at, |by| by.min(at))
+    }
+}
+
+/// The time that a caller states in units of `unit_seconds`.
+fn said(headers: &HeaderMap, name: &HeaderName, unit_seconds: f64) -> Option<Duration> {
+    let number: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
+    let said = Duration::try_from_secs_f64(number * unit_seconds).ok()?;
+    (!said.is_zero() && said <= WORD_MAX).then_some(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn clocks(stream: bool, said: &[(&'static str, &'static str)]) -> (Clocks, Instant) {
+        let headers =
+            said.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let arrived = Instant::now();
+        let mut clocks = Clocks::new(&Timeouts::default(), stream, &headers.collect(), arrived);
+        clocks.sent = arrived + SECOND;
+        (clocks, arrived)
+    }
+
+    #[test]
+    fn the_smaller_of_the_settings_and_the_callers_word_counts() {
+        let answer_by = |said: &[_]| {
+            let (clocks, arrived) = clocks(false, said);
+            let Term::Whole { end } = clocks.term() else { unreachable!("not a stream") };
+            assert_eq!(end, clocks.head_by());
+            (end - arrived).as_millis()
+        };
+        assert_eq!(answer_by(&[]), 601_000, "from the sending");
+        assert_eq!(answer_by(&[("x-weir-deadline-ms", "1500")]), 1500, "from the arrival");
+        assert_eq!(answer_by(&[("x-stainless-timeout", "30")]), 30_000);
+        assert_eq!(answer_by(&[("x-stainless-read-timeout", "2.5"), ("x-stainless-timeout", "30")]), 2500);
+        assert_eq!(answer_by(&[("x-stainless-timeout", "700")]), 601_000);
+        for odd in ["", "0", "-1", "None", "inf", "NaN", "1e300", "99999999"] {
+            assert_eq!(answer_by(&[("x-stainless-timeout", odd)]), 601_000, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_bounded_where_its_sdk_waits() {
+        let by = |said: &[_]| {
+            let (clocks, arrived) = clocks(true, said);
+            let Term::Stream { first_token, idle } = clocks.term() else { unreachable!("a stream") };
+            [clocks.head_by() - arrived, first_token - arrived, idle].map(|time| time.as_secs())
+        };
+        assert_eq!(by(&[]), [61, 61, 60]);
+        assert_eq!(by(&[("x-stainless-timeout", "5")]), [5, 61, 60]);
+        assert_eq!(by(&[("x-stainless-read-timeout", "5")]), [5, 61, 5]);
+        assert_eq!(by(&[("x-weir-deadline-ms", "5000")]), [5, 5, 60]);
+    }
+}
