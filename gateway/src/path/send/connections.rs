@@ -97,7 +97,8 @@ impl Connections {
         let connections = &endpoint.connections;
         match &connections.http2 {
             None => connections.exchange_http1(request, clocks).await,
-            Some(lines) => connections.exchange_http2(lines, request, clocks).await,
+            // What is rare is kept apart, so that every call's future stays small.
+            Some(lines) => Box::pin(connections.exchange_http2(lines, request, clocks)).await,
         }
     }
 
@@ -114,7 +115,7 @@ impl Connections {
                 Ok(answer) => return Ok(answer),
             }
         }
-        let wire = self.within_connect_timeout(self.dial_http1()).await?;
+        let wire = Box::pin(self.within_connect_timeout(self.dial_http1())).await?;
         self.send_http1(wire, request, clocks).await.map_err(|(_, failure)| failure)
     }
 
@@ -129,8 +130,8 @@ impl Connections {
         }
     }
 
-    /// A request that the upstream refused without having done anything with it is sent once more. One that
-    /// was not even sent, because its connection was just going away, does not count.
+    /// A request with which the upstream says that it has done nothing is sent once more; so is one that was not
+    /// sent, because its connection was just going away.
     async fn exchange_http2(
         &self,
         lines: &Lines,
@@ -138,11 +139,12 @@ impl Connections {
         clocks: &mut Clocks,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
         lines.adapt(&mut request).map_err(|error| Failure::caused(Reason::Internal, &error))?;
-        let mut refused = false;
+        let mut again = true;
         loop {
-            let dial = async || self.within_connect_timeout(self.dial_http2()).await;
-            let stream = lines.stream(dial).await?;
-            let copy = (!refused).then(|| request.clone());
+            // Waiting for a connection that another call opens is a part of connecting.
+            let stream = lines.stream(async || self.dial_http2().await);
+            let stream = Box::pin(self.within_connect_timeout(stream)).await?;
+            let copy = again.then(|| request.clone());
             clocks.start();
             let Ok(answered) = tokio::time::timeout_at(clocks.head_by().into(), stream.send(request)).await
             else {
@@ -152,14 +154,12 @@ impl Connections {
                 Ok(response) => return Ok((response, Lease { held: Held::Http2 { _stream: stream } })),
                 Err(error) => error,
             };
-            request = match (error.take_message(), copy) {
-                (Some(unsent), _) => unsent,
-                (None, Some(copy)) if is_unprocessed(error.error()) => {
-                    refused = true;
-                    copy
-                }
+            let unsent = error.take_message();
+            match copy {
+                Some(copy) if unsent.is_some() || is_unprocessed(error.error()) => request = copy,
                 _ => return Err(Failure::caused(Reason::BadResponse, error.error())),
-            };
+            }
+            again = false;
         }
     }
 

@@ -214,7 +214,7 @@ mod tests {
         });
         assert!(polled.is_pending() && turns == 3, "polled again for each ring: {turns}");
         assert_eq!(count.0.load(Ordering::Relaxed), 0);
-        Waker::from(bell.clone()).wake();
+        Waker::from(bell).wake();
         assert_eq!(count.0.load(Ordering::Relaxed), 1, "a ring from outside is heard");
     }
 
