@@ -264,7 +264,6 @@ fn an_absolute_target_goes_up_in_origin_form_with_weirs_own_host() {
 fn a_path_in_disguise_is_never_taken_for_the_one_it_hides() {
     let bench = Bench::new();
     for path in DIALECTS {
-        let last = path.rsplit('/').next().unwrap_or_default();
         for disguise in [
             path.replacen("/v1", "/v1/%2e%2e/v1", 1),
             path.replacen("/v1", "/v1/%2E./v1", 1),
@@ -288,7 +287,7 @@ fn a_path_in_disguise_is_never_taken_for_the_one_it_hides() {
         // Plainly another path.
         for other in [
             path.replacen("/v1", "//v1", 1),
-            path.replace(last, &format!("%{:x}{}", last.as_bytes()[0], &last[1..])),
+            path.replacen("/v1", "/%761", 1),
             format!("{path}/"),
             format!("{path};a=1"),
             path.to_uppercase(),

@@ -311,7 +311,32 @@ fn draining_asks_to_go_after_the_next_call_and_finishes_what_has_begun() {
     assert_eq!(weir.wait(), 0);
 }
 
-/// Sends `bytes` again and again until the connection ends; how many times. `next` gives the bytes of a turn.
+#[test]
+fn a_stream_that_is_broken_off_at_the_end_says_so() {
+    let upstream = Upstream::with(|_, socket| {
+        socket.write_all(&[SSE_HEAD, &chunk(&token(OPENAI, "Dear"))].concat()).unwrap_or_default();
+        wait_for_end(socket);
+        false
+    });
+    let mut weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+    let mut raw = Raw::to(&weir.data, &[]);
+    let head = [post_head(OPENAI), fields(&[("x-request-id", "stopped")])].concat();
+    raw.send(&frame(HEADERS, END_HEADERS, 1, &head));
+    raw.send(&frame(DATA, END_STREAM, 1, ASK_STREAM.as_bytes()));
+    assert_eq!(raw.next_of(DATA).unwrap().3, token(OPENAI, "Dear"));
+    weir.signal("INT");
+    assert!(raw.next_of(GOAWAY).is_some());
+    weir.signal("INT");
+    let last = String::from_utf8(raw.next_of(DATA).expect("last words").3).unwrap();
+    assert!(last.contains(r#""code":"draining""#), "{last}");
+    assert_eq!(weir.call_line("stopped")["end"], "stopped");
+    assert_eq!(weir.wait(), 0);
+}
+
+/// The bytes of each turn.
+type Turns = Box<dyn FnMut(u32) -> Vec<u8>>;
+
+/// Sends the bytes of each turn until the connection ends; how many turns there were.
 fn flood(weir: &Weir, mut next: impl FnMut(u32) -> Vec<u8>) -> u32 {
     let mut raw = Raw::to(&weir.data, &[]);
     let mut reader = raw.reader();
@@ -347,7 +372,7 @@ fn floods_are_cut_and_counted_and_others_are_served_meanwhile() {
         bytes.extend(frame(DATA, if body.is_empty() { 0 } else { END_STREAM }, stream, body));
         (stream, bytes)
     };
-    let floods: [(&str, Box<dyn FnMut(u32) -> Vec<u8>>); 9] = [
+    let floods: [(&str, Turns); 9] = [
         ("PING", Box::new(|_| frame(PING, 0, 0, &[0; 8]))),
         ("SETTINGS", Box::new(|_| frame(SETTINGS, 0, 0, &[]))),
         ("PRIORITY", Box::new(|_| frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]))),
@@ -369,7 +394,7 @@ fn floods_are_cut_and_counted_and_others_are_served_meanwhile() {
         ),
         (
             "rapid reset",
-            Box::new(|turn| {
+            Box::new(move |turn| {
                 let (stream, mut bytes) = call(turn, br#"{"model":"silent"}"#);
                 bytes.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
                 bytes
@@ -377,9 +402,9 @@ fn floods_are_cut_and_counted_and_others_are_served_meanwhile() {
         ),
         (
             "provoked resets",
-            Box::new(|turn| {
+            Box::new(move |turn| {
                 let (stream, mut bytes) = call(turn, b"");
-                bytes.extend(frame(WINDOW_UPDATE, 0, stream, &[0; 4]));
+                bytes.extend(frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes()));
                 bytes
             }),
         ),

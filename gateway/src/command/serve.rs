@@ -75,7 +75,7 @@ impl Running {
             Address::Tcp(address) => format!("http://{address}"),
             Address::Unix(_) => address.to_string(),
         };
-        let urls: Vec<String> = self.doors.addresses.iter().map(url).collect();
+        let urls: Vec<String> = self.doors.addresses().map(url).collect();
         urls.join(",")
     }
 

@@ -21,16 +21,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The open doors of a running gateway.
 #[derive(Debug)]
 pub(crate) struct Doors {
-    /// As they were asked for, with the ports that were free.
-    pub(crate) addresses: Vec<Address>,
+    doors: Vec<Door>,
     /// What an operator should know once the gateway is ready.
     pub(crate) warning: Option<String>,
-    stage: watch::Sender<Stage>,
     /// Ends when the last connection has.
     alive: mpsc::Receiver<()>,
 }
 
-/// How far the doors are from their end.
+/// One listener, and the connections that came through it. They hold on to each other by the stage alone.
+#[derive(Debug)]
+struct Door {
+    /// As it was asked for, with the port that was free.
+    address: Address,
+    stage: watch::Sender<Stage>,
+}
+
+/// How far a door is from its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     Open,
@@ -52,7 +58,6 @@ struct Entrance {
 
 /// Opens a door at each address and serves what comes in.
 pub(crate) async fn listen(gateway: &Arc<Gateway>, addresses: &[Address]) -> Result<Doors, String> {
-    let (stage, entered) = watch::channel(Stage::Open);
     let (guard, alive) = mpsc::channel(1);
     let mut bound = Vec::new();
     for address in addresses {
@@ -61,37 +66,51 @@ pub(crate) async fn listen(gateway: &Arc<Gateway>, addresses: &[Address]) -> Res
     }
     let (room, warning) = room(gateway.snapshot().config.limits.connections, descriptors::room());
     let room = Arc::new(Semaphore::new(room));
-    let entrance = Entrance { gateway: gateway.clone(), room, stage: entered, guard };
     let path = path::build(gateway);
-    let mut addresses = Vec::new();
+    let mut doors = Vec::new();
     for (address, listener, file) in bound {
-        addresses.push(address);
-        tokio::spawn(accept(listener, file, entrance.clone(), path.clone()));
+        let (stage, entered) = watch::channel(Stage::Open);
+        let entrance =
+            Entrance { gateway: gateway.clone(), room: room.clone(), stage: entered, guard: guard.clone() };
+        tokio::spawn(accept(listener, file, entrance, path.clone()));
+        doors.push(Door { address, stage });
     }
-    Ok(Doors { addresses, warning, stage, alive })
+    Ok(Doors { doors, warning, alive })
 }
 
 /// How many connections there may be: what is configured, as far as the system has descriptors for it; and what to
 /// tell the operator of that.
 fn room(wanted: u64, possible: Option<u64>) -> (usize, Option<String>) {
     let room = wanted.min(possible.unwrap_or(u64::MAX));
-    let warning = (room < wanted).then(|| {
+    // What is reserved for others is no loss worth a word.
+    let warning = (room + descriptors::RESERVED < wanted).then(|| {
         format!("limits.connections: {room} in place of {wanted}, since the process may have no more descriptors (ulimit -n)")
     });
     (usize::try_from(room).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS), warning)
 }
 
 impl Doors {
+    /// Where clients are listened for.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.doors.iter().map(|door| &door.address)
+    }
+
+    fn turn_to(&self, stage: Stage) {
+        for door in &self.doors {
+            door.stage.send_replace(stage);
+        }
+    }
+
     /// Closes the doors, lets the connections finish what is in flight, and waits for that at most `patience`.
     /// Whether all finished.
     pub(crate) async fn close(&mut self, patience: Duration) -> bool {
-        self.stage.send_replace(Stage::Closing);
+        self.turn_to(Stage::Closing);
         tokio::time::timeout(patience, self.alive.recv()).await.is_ok()
     }
 
     /// Breaks off what is in flight. Telemetry must have been told first: that is how answers learn of it.
     pub(crate) async fn end(mut self) {
-        self.stage.send_replace(Stage::Ending);
+        self.turn_to(Stage::Ending);
         self.alive.recv().await;
     }
 }

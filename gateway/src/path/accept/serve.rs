@@ -187,11 +187,9 @@ impl Session {
                 }
                 Turn::Over(limit) => {
                     self.hit(limit);
-                    if matches!(limit, Limit::HeaderRead) {
-                        let heard = connection.into_parts().io.into_inner();
-                        if heard.is_flushed() {
-                            say_timed_out(heard).await;
-                        }
+                    let heard = connection.into_parts().io.into_inner();
+                    if matches!(limit, Limit::HeaderRead) && heard.is_flushed() {
+                        say_timed_out(heard).await;
                     }
                     return;
                 }
