@@ -236,10 +236,13 @@ fn an_answer_that_is_not_taken_ends_alone() {
     let weir =
         Weir::configured(&format!("limits: {{ client_stall: 300ms }}\n{}", one_pool(&[upstream.url()], "")));
     let mut raw = Raw::to(&weir.data, &[(INITIAL_WINDOW, 1000)]);
-    raw.send(&frame(HEADERS, END_HEADERS, 1, &post_head(OPENAI)));
+    let head = [post_head(OPENAI), fields(&[("x-request-id", "stalls")])].concat();
+    raw.send(&frame(HEADERS, END_HEADERS, 1, &head));
     raw.send(&frame(DATA, END_STREAM, 1, ASK_STREAM.as_bytes()));
     let (_, _, stream, _) = raw.next_of(RST_STREAM).expect("the stream is reset");
     assert_eq!((stream, hits(&weir, "client_stall")), (1, 1));
+    let line = weir.call_line("stalls");
+    assert_eq!((&line["end"], &line["reason"]), (&"client_gone".into(), &"client_stall".into()), "{line}");
     eventually("no call in flight", || (weir.inflight() == 0).then_some(()));
     raw.send(&frame(
         HEADERS,
@@ -409,6 +412,7 @@ fn floods_are_cut_and_counted_and_others_are_served_meanwhile() {
             }),
         ),
     ];
+    let before_kib = weir.rss_kib();
     for (name, next) in floods {
         let before = weir.metric(FLOODED);
         let turns = flood(&weir, next);
@@ -416,6 +420,8 @@ fn floods_are_cut_and_counted_and_others_are_served_meanwhile() {
         println!("{name}: {turns} turns");
         assert_eq!(chat(&weir.data, ASK).status, 200);
     }
+    let growth_kib = weir.rss_kib().saturating_sub(before_kib);
+    assert!(growth_kib < 64 * 1024, "{growth_kib} KiB more");
     eventually("no call in flight", || (weir.inflight() == 0).then_some(()));
 }
 

@@ -182,7 +182,8 @@ fn an_answer_that_is_not_taken_ends_its_connection() {
     let mut socket = narrow_connection(&weir.data, 16 * 1024);
     socket.write_all(&request("POST", OPENAI, &[("x-request-id", "stalls")], ASK_STREAM.as_bytes())).unwrap();
     assert_hit(&weir, "client_stall", 1);
-    assert_eq!(weir.call_line("stalls")["end"], "client_gone");
+    let line = weir.call_line("stalls");
+    assert_eq!((&line["end"], &line["reason"]), (&"client_gone".into(), &"client_stall".into()), "{line}");
     eventually("the end upstream", || (upstream.gone() == 1 && weir.inflight() == 0).then_some(()));
     drop(socket);
 }

@@ -117,6 +117,7 @@ impl<F: Future<Output = ()>> Watched<'_, F> {
             let over = stall.since + limit;
             if over <= now {
                 self.common.telemetry.metrics.hit(Limit::ClientStall);
+                self.taking.give_up();
                 // Dropped, the stream is reset.
                 return Poll::Ready(());
             }
