@@ -425,6 +425,33 @@ fn floods_are_cut_and_counted_and_others_are_served_meanwhile() {
     eventually("no call in flight", || (weir.inflight() == 0).then_some(()));
 }
 
+/// A field of 4 KB in the table, and heads that repeat it thousands of times.
+#[test]
+fn a_head_that_unfolds_into_megabytes_costs_nothing() {
+    let upstream = Upstream::new();
+    let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+    assert_eq!(chat(&weir.data, ASK).status, 200);
+    let before_kib = weir.rss_kib();
+    for _ in 0..8 {
+        let mut raw = Raw::to(&weir.data, &[]);
+        let field = [&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e][..], &[b'x'; 4000]].concat();
+        raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &[post_head(OPENAI), field].concat()));
+        for turn in 1..20 {
+            let bomb = [post_head(OPENAI), vec![0xbe; 16_000]].concat();
+            if !raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, 2 * turn + 1, &bomb)) {
+                break;
+            }
+        }
+        // Refused, or ended altogether.
+        raw.send(&frame(PING, 0, 0, &[3; 8]));
+        while raw.next().is_some_and(|(kind, flags, ..)| kind != GOAWAY && (kind != PING || flags == 0)) {}
+    }
+    let growth_kib = weir.rss_kib().saturating_sub(before_kib);
+    assert!(growth_kib < 64 * 1024, "{growth_kib} KiB more");
+    assert_eq!(upstream.got().len(), 1);
+    assert_eq!(Client::to(&weir.data).send("POST", OPENAI, &[], ASK).status, 200);
+}
+
 /// Each reset only once its call has reached the upstream, so that no queue of h2's sees them.
 #[test]
 fn calls_that_are_given_up_as_soon_as_they_are_made_are_a_flood_too() {
