@@ -237,7 +237,8 @@ fn clients_reach_nothing_of_it() {
         for method in ["GET", "POST", "HEAD", "OPTIONS"] {
             let mut connection = Connection::to(&weir.data);
             connection.send(request(method, path, &[], b""));
-            assert_eq!(connection.head().status, 404, "{method} {path}");
+            // 400 where the path could be read as another one.
+            assert!(matches!(connection.head().status, 400 | 404), "{method} {path}");
         }
     }
     let admin = &weir.admin;

@@ -236,10 +236,13 @@ fn an_answer_that_is_not_taken_ends_alone() {
     let weir =
         Weir::configured(&format!("limits: {{ client_stall: 300ms }}\n{}", one_pool(&[upstream.url()], "")));
     let mut raw = Raw::to(&weir.data, &[(INITIAL_WINDOW, 1000)]);
-    raw.send(&frame(HEADERS, END_HEADERS, 1, &post_head(OPENAI)));
+    let head = [post_head(OPENAI), fields(&[("x-request-id", "stalls")])].concat();
+    raw.send(&frame(HEADERS, END_HEADERS, 1, &head));
     raw.send(&frame(DATA, END_STREAM, 1, ASK_STREAM.as_bytes()));
     let (_, _, stream, _) = raw.next_of(RST_STREAM).expect("the stream is reset");
     assert_eq!((stream, hits(&weir, "client_stall")), (1, 1));
+    let line = weir.call_line("stalls");
+    assert_eq!((&line["end"], &line["reason"]), (&"client_gone".into(), &"client_stall".into()), "{line}");
     eventually("no call in flight", || (weir.inflight() == 0).then_some(()));
     raw.send(&frame(
         HEADERS,
@@ -311,7 +314,32 @@ fn draining_asks_to_go_after_the_next_call_and_finishes_what_has_begun() {
     assert_eq!(weir.wait(), 0);
 }
 
-/// Sends `bytes` again and again until the connection ends; how many times. `next` gives the bytes of a turn.
+#[test]
+fn a_stream_that_is_broken_off_at_the_end_says_so() {
+    let upstream = Upstream::with(|_, socket| {
+        socket.write_all(&[SSE_HEAD, &chunk(&token(OPENAI, "Dear"))].concat()).unwrap_or_default();
+        wait_for_end(socket);
+        false
+    });
+    let mut weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+    let mut raw = Raw::to(&weir.data, &[]);
+    let head = [post_head(OPENAI), fields(&[("x-request-id", "stopped")])].concat();
+    raw.send(&frame(HEADERS, END_HEADERS, 1, &head));
+    raw.send(&frame(DATA, END_STREAM, 1, ASK_STREAM.as_bytes()));
+    assert_eq!(raw.next_of(DATA).unwrap().3, token(OPENAI, "Dear"));
+    weir.signal("INT");
+    assert!(raw.next_of(GOAWAY).is_some());
+    weir.signal("INT");
+    let last = String::from_utf8(raw.next_of(DATA).expect("last words").3).unwrap();
+    assert!(last.contains(r#""code":"draining""#), "{last}");
+    assert_eq!(weir.call_line("stopped")["end"], "stopped");
+    assert_eq!(weir.wait(), 0);
+}
+
+/// The bytes of each turn.
+type Turns = Box<dyn FnMut(u32) -> Vec<u8>>;
+
+/// Sends the bytes of each turn until the connection ends; how many turns there were.
 fn flood(weir: &Weir, mut next: impl FnMut(u32) -> Vec<u8>) -> u32 {
     let mut raw = Raw::to(&weir.data, &[]);
     let mut reader = raw.reader();
@@ -347,7 +375,7 @@ fn floods_are_cut_and_counted_and_others_are_served_meanwhile() {
         bytes.extend(frame(DATA, if body.is_empty() { 0 } else { END_STREAM }, stream, body));
         (stream, bytes)
     };
-    let floods: [(&str, Box<dyn FnMut(u32) -> Vec<u8>>); 9] = [
+    let floods: [(&str, Turns); 9] = [
         ("PING", Box::new(|_| frame(PING, 0, 0, &[0; 8]))),
         ("SETTINGS", Box::new(|_| frame(SETTINGS, 0, 0, &[]))),
         ("PRIORITY", Box::new(|_| frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]))),
@@ -369,7 +397,7 @@ fn floods_are_cut_and_counted_and_others_are_served_meanwhile() {
         ),
         (
             "rapid reset",
-            Box::new(|turn| {
+            Box::new(move |turn| {
                 let (stream, mut bytes) = call(turn, br#"{"model":"silent"}"#);
                 bytes.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
                 bytes
@@ -377,13 +405,14 @@ fn floods_are_cut_and_counted_and_others_are_served_meanwhile() {
         ),
         (
             "provoked resets",
-            Box::new(|turn| {
+            Box::new(move |turn| {
                 let (stream, mut bytes) = call(turn, b"");
-                bytes.extend(frame(WINDOW_UPDATE, 0, stream, &[0; 4]));
+                bytes.extend(frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes()));
                 bytes
             }),
         ),
     ];
+    let before_kib = weir.rss_kib();
     for (name, next) in floods {
         let before = weir.metric(FLOODED);
         let turns = flood(&weir, next);
@@ -391,7 +420,36 @@ fn floods_are_cut_and_counted_and_others_are_served_meanwhile() {
         println!("{name}: {turns} turns");
         assert_eq!(chat(&weir.data, ASK).status, 200);
     }
+    let growth_kib = weir.rss_kib().saturating_sub(before_kib);
+    assert!(growth_kib < 64 * 1024, "{growth_kib} KiB more");
     eventually("no call in flight", || (weir.inflight() == 0).then_some(()));
+}
+
+/// A field of 4 KB in the table, and heads that repeat it thousands of times.
+#[test]
+fn a_head_that_unfolds_into_megabytes_costs_nothing() {
+    let upstream = Upstream::new();
+    let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+    assert_eq!(chat(&weir.data, ASK).status, 200);
+    let before_kib = weir.rss_kib();
+    for _ in 0..8 {
+        let mut raw = Raw::to(&weir.data, &[]);
+        let field = [&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e][..], &[b'x'; 4000]].concat();
+        raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &[post_head(OPENAI), field].concat()));
+        for turn in 1..20 {
+            let bomb = [post_head(OPENAI), vec![0xbe; 16_000]].concat();
+            if !raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, 2 * turn + 1, &bomb)) {
+                break;
+            }
+        }
+        // Refused, or ended altogether.
+        raw.send(&frame(PING, 0, 0, &[3; 8]));
+        while raw.next().is_some_and(|(kind, flags, ..)| kind != GOAWAY && (kind != PING || flags == 0)) {}
+    }
+    let growth_kib = weir.rss_kib().saturating_sub(before_kib);
+    assert!(growth_kib < 64 * 1024, "{growth_kib} KiB more");
+    assert_eq!(upstream.got().len(), 1);
+    assert_eq!(Client::to(&weir.data).send("POST", OPENAI, &[], ASK).status, 200);
 }
 
 /// Each reset only once its call has reached the upstream, so that no queue of h2's sees them.

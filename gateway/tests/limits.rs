@@ -140,13 +140,11 @@ fn bodies_for_which_there_is_no_room_are_refused_and_room_comes_back() {
     // Announced, and not sent yet: the room is taken all the same.
     let mut first = Connection::to(&weir.data);
     let body = format!("{ASK:<60000}");
-    let bytes = request("POST", OPENAI, &[], body.as_bytes());
+    let bytes = request("POST", OPENAI, &[("expect", "100-continue")], body.as_bytes());
     let (head, rest) = bytes.split_at(bytes.len() - body.len());
     first.send(head);
-    let refused = eventually("a refusal", || {
-        let answer = chat(&weir.data, &body);
-        (answer.status == 503).then_some(answer)
-    });
+    assert_eq!(first.head().status, 100);
+    let refused = chat(&weir.data, &body);
     assert_refused(&refused, OPENAI, 503, "memory");
     assert_eq!(refused.header("x-weir-reason"), Some("memory"));
     assert!(refused.header("retry-after").is_some());
@@ -184,7 +182,8 @@ fn an_answer_that_is_not_taken_ends_its_connection() {
     let mut socket = narrow_connection(&weir.data, 16 * 1024);
     socket.write_all(&request("POST", OPENAI, &[("x-request-id", "stalls")], ASK_STREAM.as_bytes())).unwrap();
     assert_hit(&weir, "client_stall", 1);
-    assert_eq!(weir.call_line("stalls")["end"], "client_gone");
+    let line = weir.call_line("stalls");
+    assert_eq!((&line["end"], &line["reason"]), (&"client_gone".into(), &"client_stall".into()), "{line}");
     eventually("the end upstream", || (upstream.gone() == 1 && weir.inflight() == 0).then_some(()));
     drop(socket);
 }

@@ -21,7 +21,11 @@ pub fn assert_refused(answer: &Answer, path: &str, status: u16, code: &str) -> S
         assert_eq!(body["error"]["type"], anthropic_type(status), "{body}");
         assert_eq!(body["request_id"], id, "{body}");
     } else {
-        let kind = if matches!(status, 502 | 504) { "upstream_error" } else { "invalid_request_error" };
+        let kind = match status {
+            502 | 504 => "upstream_error",
+            500 | 503 => "server_error",
+            _ => "invalid_request_error",
+        };
         assert_eq!((&body["error"]["type"], &body["error"]["code"]), (&kind.into(), &code.into()), "{body}");
     }
     message

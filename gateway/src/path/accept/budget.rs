@@ -5,24 +5,28 @@
 //! and any number of calls that are reset just after they began. Each of these spends from a budget here; calls
 //! that are answered, and what is sent of answers, fill it again, since a caller that reads a stream sends
 //! WINDOW_UPDATE and PING in proportion. So does time, slowly. A caller whose budget is spent is cut: a flood is
-//! within some 2,000 frames or 1 MiB, while one that reads, however clumsily, never is.
+//! within 10,000 frames or 1 MiB, while one that reads, however clumsily, never is.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Instant;
 
-/// What a connection has at first, and at most: a frame that serves no call costs 1.
-const FULL: i64 = 2_000;
+/// What a connection has at first: a frame that serves no call costs 1.
+const FIRST: i64 = 2_000;
+/// What it has at most. A caller's frames come later than what they are for: as much later as there is room in
+/// its windows and in the sockets, some megabytes, of which callers tell in steps of 4 KiB and more.
+const FULL: i64 = 8_000;
 /// How much comes back each second: keep-alive pings of any sane interval.
 const PER_SECOND: i64 = 20;
 /// What an answered call gives back: frames that open, rank, widen and end its stream.
 const PER_ANSWER: i64 = 20;
-/// What each sent piece of an answer gives back, and each so many bytes of it.
-const PER_DATA: i64 = 4;
-const DATA_BYTES: usize = 256;
+/// What each sent piece of an answer gives back, and each so many bytes of it: narrow windows cut a piece up into
+/// many frames, for each of which the clumsiest caller widens two windows and pings.
+const PER_DATA: i64 = 16;
+const DATA_BYTES: usize = 128;
 /// What a call costs that its caller gives up at once: the upstream was asked for nothing.
 const PREMATURE_END: i64 = 40;
 /// So many bytes of a frame that serves no call cost 1 more.
-const WASTE_BYTES: u32 = 512;
+const WASTE_BYTES: u32 = 128;
 
 /// A budget that is spent by frames and filled by answers.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ const END_STREAM: u8 = 1;
 impl Budget {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            left: AtomicI64::new(FULL),
+            left: AtomicI64::new(FIRST),
             opened: now,
             paid: AtomicI64::new(0),
             spent: AtomicBool::new(false),
@@ -188,7 +192,7 @@ mod tests {
             let budget = Budget::new(Instant::now());
             let mut frames = Frames::new();
             assert!(all.chunks(size).all(|piece| frames.pass(piece, &budget)));
-            assert_eq!(budget.left.load(Ordering::Relaxed), FULL - 2, "pieces of {size}");
+            assert_eq!(budget.left.load(Ordering::Relaxed), FIRST - 2, "pieces of {size}");
         }
     }
 
@@ -201,12 +205,13 @@ mod tests {
         for _ in 0..100_000 {
             // An event, for which the clumsiest caller widens two windows and pings.
             budget.refill_for_data(100);
-            assert!(frames.pass(&[&update[..], &update, &ping].concat(), &budget));
+            // Twice, since its window was too narrow for it.
+            assert!(frames.pass(&[&update[..], &update, &ping].concat().repeat(2), &budget));
         }
         for _ in 0..1_000 {
-            // A large piece, for which windows are widened by 1 KiB at a time.
+            // A large piece, for which windows are widened by 256 bytes at a time.
             budget.refill_for_data(16 * 1024);
-            assert!(frames.pass(&update.repeat(32), &budget));
+            assert!(frames.pass(&update.repeat(128), &budget));
         }
     }
 

@@ -3,7 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that are no caller's and no upstream's: listeners, the log, the runtime's own, operators.
-const RESERVED: u64 = 64;
+pub(super) const RESERVED: u64 = 64;
 /// Never fewer callers than this, whatever the system allows: a gateway that serves nobody helps nobody.
 const LEAST: u64 = 16;
 

@@ -128,8 +128,9 @@ impl Doors {
     /// Connections beyond a smaller room stay; none is added until there is room again.
     fn resize(&self, gateway: &Gateway) -> Option<String> {
         let wanted = gateway.snapshot().config.limits.connections;
-        let possible = descriptors::room().unwrap_or(u64::MAX);
-        let warning = (possible < wanted).then(|| {
+        let possible = descriptors::room().unwrap_or(u64::MAX - descriptors::RESERVED);
+        // What is reserved for others is no loss worth a word.
+        let warning = (possible + descriptors::RESERVED < wanted).then(|| {
             format!(
                 "limits.connections: {possible} in place of {wanted}, since the process may have no more descriptors (ulimit -n)"
             )

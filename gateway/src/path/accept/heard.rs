@@ -18,6 +18,9 @@ const PREFACE: &[u8] = b"PRI ";
 /// Enough for what tells the protocols apart, and little to copy.
 const FIRST_BYTES: usize = 16;
 
+/// GOAWAY with `ENHANCE_YOUR_CALM`; no stream is named, since the caller asked for nothing that would matter.
+const CALM: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0x0b];
+
 /// What a caller speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -116,6 +119,11 @@ impl AsyncRead for Heard {
                 return polled;
             };
             if !frames.pass(new, &this.patience.budget) {
+                // Only between two frames, and only if there is room: nothing is owed to a flood.
+                if this.flushed {
+                    let said = Pin::new(&mut this.socket).poll_write(context, CALM);
+                    this.flushed = said.is_pending();
+                }
                 return Poll::Ready(Err(io::Error::other("the caller floods its connection")));
             }
         }

@@ -165,7 +165,19 @@ pub(super) struct Taking(
     Arc<AtomicU32>,
 );
 
+/// In place of a count: the piece has waited for too long.
+const GIVEN_UP: u32 = u32::MAX;
+
 impl Taking {
+    /// Nobody waits any longer for the piece to be taken.
+    pub(super) fn give_up(&self) {
+        self.0.store(GIVEN_UP, Ordering::Relaxed);
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == GIVEN_UP
+    }
+
     /// The number of the piece that waits.
     pub(super) fn waiting(&self) -> Option<u32> {
         let count = self.0.load(Ordering::Relaxed);
@@ -218,6 +230,12 @@ impl Busy {
             self.ahead = 0;
         }
         self.ahead < AHEAD_BYTES
+    }
+
+    /// Whether the answer ends because its caller did not take it.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.patience.given_up.load(Ordering::Relaxed)
+            || self.taking.as_ref().is_some_and(Taking::is_given_up)
     }
 
     /// hyper has got a piece of the answer.

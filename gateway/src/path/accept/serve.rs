@@ -199,9 +199,8 @@ impl Session {
                 }
                 Turn::Over(limit) => {
                     self.hit(limit);
-                    let late = matches!(limit, Limit::HeaderRead);
-                    let heard = late.then(|| connection.into_parts().io.into_inner());
-                    if let Some(heard) = heard.filter(Heard::is_flushed) {
+                    let heard = connection.into_parts().io.into_inner();
+                    if matches!(limit, Limit::HeaderRead) && heard.is_flushed() {
                         say_timed_out(heard).await;
                     }
                     return;
@@ -259,7 +258,8 @@ impl Session {
                     }
                     return;
                 }
-                Turn::Leaving => connection.as_mut().graceful_shutdown(),
+                // Its next call has it say so.
+                Turn::Leaving => {}
                 Turn::Closing => {
                     connection.as_mut().graceful_shutdown();
                     streams.wake_all();

@@ -55,24 +55,27 @@ where
 {
     fn execute(&self, stream: F) {
         let taking = self.0.next.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let common = self.0.clone();
-        tokio::spawn(async move {
-            let stream = pin!(stream);
-            let mut watched =
-                Watched { stream, taking: taking.unwrap_or_default(), stall: None, common: &common };
-            let mut ending = pin!(common.ending.notified());
-            let mut registered = false;
-            std::future::poll_fn(move |context| {
-                let polled = watched.poll(context);
-                // Once is enough: a task is woken in the same way for all its life.
-                if polled.is_pending() && !std::mem::replace(&mut registered, true) {
-                    let _: Poll<()> = ending.as_mut().poll(context);
-                }
-                polled
-            })
-            .await;
-        });
+        tokio::spawn(run(stream, taking.unwrap_or_default(), self.0.clone()));
     }
+}
+
+/// Runs a stream to its end, or until its caller has left a piece of the answer for too long.
+async fn run<F: Future<Output = ()>>(stream: F, taking: Taking, common: Arc<Common>) {
+    let mut watched = Watched { stream: pin!(stream), taking, stall: None, common: &common };
+    let mut ending = pin!(common.ending.notified());
+    let mut asked = false;
+    std::future::poll_fn(|context| {
+        let polled = watched.poll(context);
+        // Once is enough: a task is woken in the same way for all its life. Told already, it was polled too early.
+        if polled.is_pending()
+            && !std::mem::replace(&mut asked, true)
+            && ending.as_mut().poll(context).is_ready()
+        {
+            context.waker().wake_by_ref();
+        }
+        polled
+    })
+    .await;
 }
 
 /// A stream and the clock of its caller. The clock runs only while a piece of the answer waits for the caller, so
@@ -114,6 +117,7 @@ impl<F: Future<Output = ()>> Watched<'_, F> {
             let over = stall.since + limit;
             if over <= now {
                 self.common.telemetry.metrics.hit(Limit::ClientStall);
+                self.taking.give_up();
                 // Dropped, the stream is reset.
                 return Poll::Ready(());
             }

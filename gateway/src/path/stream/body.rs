@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use router_core::dialect::Source;
 
 use super::relay::Relay;
 use crate::path::accept::Busy;
@@ -116,6 +117,13 @@ impl Drop for AnswerBody {
     fn drop(&mut self) {
         // An account that is still open notes "client gone" as it is dropped after this.
         self.note_bytes();
+        if let Some(open) = &self.account
+            && self.busy.as_ref().is_some_and(Busy::is_given_up)
+        {
+            let mut facts = open.account().facts();
+            facts.reason.get_or_insert("client_stall");
+            facts.source.get_or_insert(Source::Downstream);
+        }
     }
 }
 
