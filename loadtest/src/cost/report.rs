@@ -2,8 +2,8 @@
 
 use super::Case;
 use super::generator::Sample;
-use super::machine::Machine;
-use super::options::{Options, Proxy};
+use super::options::Options;
+use crate::rig::{Machine, Proxy};
 
 /// What was measured of one proxy: a sample a round.
 #[derive(Debug)]

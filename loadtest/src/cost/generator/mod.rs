@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
-use super::CostError;
-use super::answer::Answer;
+use crate::rig::{Answer, RigError, Wire};
 
 /// What to send, where and for how long.
 #[derive(Clone, Debug)]
@@ -84,8 +82,8 @@ impl Tally {
 /// Only what `read` returns; what goes wrong with answers is counted.
 pub(crate) async fn drive(
     load: &Load,
-    read: impl Fn() -> Result<Reading, CostError>,
-) -> Result<Sample, CostError> {
+    read: impl Fn() -> Result<Reading, RigError>,
+) -> Result<Sample, RigError> {
     let load = Arc::new(load.clone());
     let phase = Arc::new(AtomicU8::new(WARM_UP));
     let mut connections = JoinSet::new();
@@ -133,7 +131,7 @@ async fn connection(load: Arc<Load>, phase: Arc<AtomicU8>) -> Tally {
 
 /// One connection's life: until the window is over or something breaks.
 async fn exchanges(load: &Load, phase: &AtomicU8, tally: &mut Tally) -> io::Result<()> {
-    let mut wire = Wire::connect(load.address).await?;
+    let mut wire = Wire::connect(load.address, BUFFER_BYTES).await?;
     while phase.load(Ordering::Relaxed) != OVER {
         let started = Instant::now();
         wire.stream.write_all(&load.request).await?;
@@ -161,40 +159,6 @@ async fn exchanges(load: &Load, phase: &AtomicU8, tally: &mut Tally) -> io::Resu
         }
     }
     Ok(())
-}
-
-/// A connection and what was read from it and not yet understood.
-struct Wire {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-    /// The part of the buffer that waits.
-    waiting: std::ops::Range<usize>,
-}
-
-impl Wire {
-    async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; BUFFER_BYTES], waiting: 0..0 })
-    }
-
-    /// Reads once and feeds what is there to `answer`.
-    async fn feed(&mut self, answer: &mut Answer) -> io::Result<()> {
-        self.buffer.copy_within(self.waiting.clone(), 0);
-        self.waiting = 0..self.waiting.len();
-        let read = self.stream.read(&mut self.buffer[self.waiting.end..]).await?;
-        if read == 0 {
-            let what = "the connection ended, or a line has no end, in the middle of an answer";
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
-        }
-        self.waiting.end += read;
-        let taken = answer.feed(&self.buffer[self.waiting.clone()]).map_err(io::Error::other)?;
-        self.waiting.start += taken;
-        if answer.is_done() && !self.waiting.is_empty() {
-            return Err(io::Error::other("bytes after the end of an answer"));
-        }
-        Ok(())
-    }
 }
 
 const WARM_UP: u8 = 0;

@@ -1,6 +1,7 @@
 //! The load against servers that answer rightly, wrongly and not at all.
 
-use tokio::net::TcpListener;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
