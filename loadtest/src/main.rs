@@ -1,5 +1,6 @@
 //! `loadtest`: what Weir costs and how it holds, measured on the machine at hand.
 
+mod attack;
 mod cost;
 mod rig;
 mod streams;
@@ -22,6 +23,8 @@ struct Cli {
 enum Command {
     /// CPU time per request or event of Weir beside a bare hyper relay, nginx and Envoy, in one run.
     Cost(cost::Options),
+    /// Slow, flooding, idle and leaving clients: how the gateway ends them, and who notices.
+    Attack(attack::Options),
     /// Thousands of streams open at the same moment: whether all are whole, and memory for each.
     Streams(streams::Options),
 }
@@ -29,6 +32,7 @@ enum Command {
 fn main() -> ExitCode {
     let verdict = match Cli::parse().command {
         Command::Cost(options) => cost::run(&options),
+        Command::Attack(options) => attack::run(&options),
         Command::Streams(options) => streams::run(&options),
     };
     match verdict {
