@@ -1,5 +1,5 @@
-//! What a proxy costs: CPU time per request (or per streamed event) of Weir, of a bare hyper relay, of nginx,
-//! in one run on one machine.
+//! What a proxy costs: CPU time per request (or per streamed event) of Weir, of a bare hyper relay, of nginx and of
+//! Envoy, in one run on one machine.
 //!
 //! One core belongs to the proxy under test, the others to the upstream and to the load. Each proxy is started
 //! anew for each round, the rounds interleave (A B C, A B C), and a row is the median of its rounds: machines
@@ -123,6 +123,7 @@ async fn one(bench: &Bench<'_>, proxy: Proxy, upstream: SocketAddr) -> Result<Sa
         address,
         request: rig::render(address, bench.options.body_bytes, bench.case.streams()),
         connections: bench.options.connections,
+        rate_per_sec: bench.options.rate,
         window: Duration::from_secs(bench.options.seconds),
         streams: bench.case.streams(),
     };

@@ -18,6 +18,10 @@ pub(crate) struct Options {
     /// Keep-alive connections, each with one request at a time.
     #[arg(long, default_value_t = 64)]
     pub(crate) connections: usize,
+    /// Requests a second, over all connections, instead of as many as will go: what a proxy costs that is not busy,
+    /// and what it adds to an answer's time.
+    #[arg(long, value_name = "PER_SECOND")]
+    pub(crate) rate: Option<u32>,
     /// Size of the request body in bytes.
     #[arg(long, default_value_t = 1024)]
     pub(crate) body_bytes: usize,
@@ -58,9 +62,9 @@ impl Options {
     ///
     /// Says which option does not fit.
     pub(crate) fn check(&self) -> Result<(), RigError> {
-        if self.seconds == 0 || self.rounds == 0 || self.connections == 0 {
+        if self.seconds == 0 || self.rounds == 0 || self.connections == 0 || self.rate == Some(0) {
             return Err(RigError::Usage(
-                "--seconds, --rounds and --connections must be at least 1".to_owned(),
+                "--seconds, --rounds, --connections and --rate must be at least 1".to_owned(),
             ));
         }
         if self.body_bytes < BODY_BYTES_MIN {

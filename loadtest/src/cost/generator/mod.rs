@@ -1,5 +1,5 @@
 //! The load: a fixed number of keep-alive connections, each with one request at a time, sent again as soon as it
-//! is answered. It speaks HTTP by hand, because what it costs is taken from the upstream's cores.
+//! is answered, or when it is due where there is a rate. It speaks HTTP by hand, because what it costs is taken from the upstream's cores.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +19,8 @@ pub(crate) struct Load {
     /// Head and body.
     pub(crate) request: Vec<u8>,
     pub(crate) connections: usize,
+    /// Requests a second, over all connections; as many as will go without it.
+    pub(crate) rate_per_sec: Option<u32>,
     /// Length of the measurement, after the warm-up.
     pub(crate) window: Duration,
     /// Whether the answer must be a stream of events.
@@ -87,8 +89,8 @@ pub(crate) async fn drive(
     let load = Arc::new(load.clone());
     let phase = Arc::new(AtomicU8::new(WARM_UP));
     let mut connections = JoinSet::new();
-    for _ in 0..load.connections {
-        connections.spawn(connection(Arc::clone(&load), Arc::clone(&phase)));
+    for at in 0..load.connections {
+        connections.spawn(connection(Arc::clone(&load), Arc::clone(&phase), Pace::new(&load, at)));
         tokio::time::sleep(BETWEEN_STARTS).await;
     }
     tokio::time::sleep(WARM_UP_TIME).await;
@@ -118,10 +120,10 @@ pub(crate) async fn drive(
     Ok(Sample { tally, elapsed, cpu, disturbed })
 }
 
-async fn connection(load: Arc<Load>, phase: Arc<AtomicU8>) -> Tally {
+async fn connection(load: Arc<Load>, phase: Arc<AtomicU8>, mut pace: Pace) -> Tally {
     let mut tally = Tally::default();
     while phase.load(Ordering::Relaxed) != OVER {
-        if let Err(error) = exchanges(&load, &phase, &mut tally).await {
+        if let Err(error) = exchanges(&load, &phase, &mut pace, &mut tally).await {
             tally.fail(error.to_string());
             tokio::time::sleep(AFTER_FAILURE).await;
         }
@@ -130,10 +132,13 @@ async fn connection(load: Arc<Load>, phase: Arc<AtomicU8>) -> Tally {
 }
 
 /// One connection's life: until the window is over or something breaks.
-async fn exchanges(load: &Load, phase: &AtomicU8, tally: &mut Tally) -> io::Result<()> {
+async fn exchanges(load: &Load, phase: &AtomicU8, pace: &mut Pace, tally: &mut Tally) -> io::Result<()> {
     let mut wire = Wire::connect(load.address, BUFFER_BYTES).await?;
     while phase.load(Ordering::Relaxed) != OVER {
-        let started = Instant::now();
+        let started = pace.next().await;
+        if phase.load(Ordering::Relaxed) == OVER {
+            break;
+        }
         wire.stream.write_all(&load.request).await?;
         let mut answer = Answer::new();
         let mut latency = None;
@@ -159,6 +164,40 @@ async fn exchanges(load: &Load, phase: &AtomicU8, tally: &mut Tally) -> io::Resu
         }
     }
     Ok(())
+}
+
+/// When a connection sends.
+#[derive(Debug)]
+struct Pace {
+    /// Between two requests; nothing to send as soon as there is an answer.
+    every: Option<Duration>,
+    due: Instant,
+}
+
+impl Pace {
+    /// The connections of a load take turns.
+    fn new(load: &Load, at: usize) -> Self {
+        let connections = u32::try_from(load.connections).unwrap_or(u32::MAX);
+        let every = load.rate_per_sec.map(|rate| Duration::from_secs(1) * connections / rate.max(1));
+        let first =
+            every.map_or(Duration::ZERO, |every| every / connections * u32::try_from(at).unwrap_or(0));
+        Self { every, due: Instant::now() + first }
+    }
+
+    /// Waits until the next request is due and says since when it waits for its answer. A request that could not be
+    /// sent in time, because the one before had no answer yet, has waited since it was due; the timer's own delay of up
+    /// to a millisecond is nobody's.
+    async fn next(&mut self) -> Instant {
+        let now = Instant::now();
+        let Some(every) = self.every else { return now };
+        let due = self.due;
+        self.due += every;
+        if due <= now {
+            return due;
+        }
+        tokio::time::sleep_until(due.into()).await;
+        Instant::now()
+    }
 }
 
 const WARM_UP: u8 = 0;
