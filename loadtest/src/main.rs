@@ -1,6 +1,7 @@
 //! `loadtest`: what Weir costs and how it holds, measured on the machine at hand.
 
 mod attack;
+mod churn;
 mod cost;
 mod rig;
 mod streams;
@@ -25,6 +26,8 @@ enum Command {
     Cost(cost::Options),
     /// Slow, flooding, idle and leaving clients: how the gateway ends them, and who notices.
     Attack(attack::Options),
+    /// Reloads and rolling restarts under load: whether a request is lost or a stream cut.
+    Churn(churn::Options),
     /// Thousands of streams open at the same moment: whether all are whole, and memory for each.
     Streams(streams::Options),
 }
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let verdict = match Cli::parse().command {
         Command::Cost(options) => cost::run(&options),
         Command::Attack(options) => attack::run(&options),
+        Command::Churn(options) => churn::run(&options),
         Command::Streams(options) => streams::run(&options),
     };
     match verdict {

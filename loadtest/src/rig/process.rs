@@ -5,11 +5,12 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::RigError;
 use super::machine::from_ticks;
+use super::memory::signal;
 
 /// A running program. It leads a process group of its own, so that its children can be found and ended with it.
 #[derive(Debug)]
@@ -68,6 +69,29 @@ impl Daemon {
     /// The program's process; its children are in the same group.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How the program ended, if it did.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Asks the program to end and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// Says that it did not in time, or that it ended with an error.
+    pub(crate) async fn terminate(mut self, patience: Duration) -> Result<(), RigError> {
+        signal(self.pid(), "TERM")?;
+        let started = Instant::now();
+        while started.elapsed() < patience {
+            match self.ended() {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(RigError::Missing(format!("a process ended badly: {status}"))),
+                None => tokio::time::sleep(READY_POLL).await,
+            }
+        }
+        Err(RigError::Missing(format!("a process did not end within {} s", patience.as_secs())))
     }
 
     /// CPU time of the program and its children so far, in the kernel and out of it.

@@ -168,6 +168,22 @@ impl Binaries {
         Daemon::start(launch).await.map(Some)
     }
 
+    /// Starts a Weir with a config file, on any core.
+    ///
+    /// # Errors
+    ///
+    /// Says why it does not run.
+    pub(crate) async fn weir_by(&self, config: &Path, dir: &Workdir) -> Result<Daemon, RigError> {
+        let mut command = Command::new(&self.weir);
+        command.args(["run", "--config"]).arg(config);
+        for own in ["WEIR_LISTEN", "WEIR_ADMIN", "WEIR_UPSTREAM", "WEIR_UPSTREAM_KEY_ENV"] {
+            command.env_remove(own);
+        }
+        let name = config.file_stem().unwrap_or_default().to_string_lossy();
+        let log = dir.file(&format!("{name}.log"));
+        Daemon::start(Launch { name: "weir", command, log, ready: Ready::Line }).await
+    }
+
     fn relay(&self, machine: &Machine, dir: &Workdir, upstream: SocketAddr) -> Launch {
         let mut command = machine.on_proxy_core(&self.relay);
         command.args(["--listen", "127.0.0.1:0", "--upstream"]).arg(format!("http://{upstream}"));

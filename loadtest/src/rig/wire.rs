@@ -29,6 +29,12 @@ impl Wire {
         Ok(Self { stream, buffer: vec![0; buffer_bytes], waiting: 0..0 })
     }
 
+    /// Whether a connection on which nothing is expected has ended, or says something unasked.
+    pub(crate) fn is_closed(&self) -> bool {
+        let mut byte = [0];
+        !matches!(self.stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Reads once and feeds what is there to `answer`.
     ///
     /// # Errors
