@@ -122,8 +122,8 @@ async fn read(shared: &Shared, stream: &mut Stream) -> Result<(), String> {
 
 /// A short prompt: it is the held stream that is measured.
 const REQUEST_BYTES: usize = 512;
-/// A tenth of a usual listen backlog's worth.
-pub(super) const OPENING_AT_ONCE: usize = 256;
+/// Few enough that no connect on the way waits a second, which is when proxies give one up.
+const OPENING_AT_ONCE: usize = 64;
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Longer than any line of an answer's head, and small: there are thousands.
 const BUFFER_BYTES: usize = 2048;
