@@ -1,6 +1,10 @@
 //! `loadtest`: what Weir costs and how it holds, measured on the machine at hand.
 
+mod attack;
+mod churn;
 mod cost;
+mod rig;
+mod streams;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -18,15 +22,26 @@ struct Cli {
 /// What can be measured.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// CPU time per request or event of Weir beside a bare hyper relay and nginx, in one run.
+    /// CPU time per request or event of Weir beside a bare hyper relay, nginx and Envoy, in one run.
     Cost(cost::Options),
+    /// Slow, flooding, idle and leaving clients: how the gateway ends them, and who notices.
+    Attack(attack::Options),
+    /// Reloads and rolling restarts under load: whether a request is lost or a stream cut.
+    Churn(churn::Options),
+    /// Thousands of streams open at the same moment: whether all are whole, and memory for each.
+    Streams(streams::Options),
 }
 
 fn main() -> ExitCode {
-    let Command::Cost(options) = Cli::parse().command;
-    match cost::run(&options) {
-        Ok(cost::Verdict::Good) => ExitCode::SUCCESS,
-        Ok(cost::Verdict::Bad(why)) => failed(&why),
+    let verdict = match Cli::parse().command {
+        Command::Cost(options) => cost::run(&options),
+        Command::Attack(options) => attack::run(&options),
+        Command::Churn(options) => churn::run(&options),
+        Command::Streams(options) => streams::run(&options),
+    };
+    match verdict {
+        Ok(rig::Verdict::Good) => ExitCode::SUCCESS,
+        Ok(rig::Verdict::Bad(why)) => failed(&why),
         Err(error) => failed(&error.to_string()),
     }
 }

@@ -1,7 +1,8 @@
 //! The operators' listener: metrics, probes and the state of routes and pools. Never reachable through the
-//! data port. While there are no keys for it, it is bound to loopback only, and refuses what a web page could
-//! make a browser on this machine send.
+//! data port. While there are no keys for it, it is bound to loopback or to a Unix-domain socket only, and refuses
+//! what a web page could make a browser on this machine send. The metrics alone may have a listener of their own.
 
+mod entrance;
 mod state;
 
 use std::sync::Arc;
@@ -15,18 +16,37 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
-use tokio::net::TcpListener;
+
+use entrance::Entrance;
 
 use crate::gateway::Gateway;
+use crate::path::accept::Listener;
 use crate::path::telemetry::Level;
 use crate::reload::{Cause, Refused, Reloaded, Reloader};
 
 /// Serves operators until the process ends: what happens while Weir drains is worth seeing.
-pub(crate) fn open(listener: TcpListener, gateway: Arc<Gateway>, reloader: Arc<Reloader>) {
+pub(crate) fn open(listener: Listener, gateway: &Arc<Gateway>, reloader: Arc<Reloader>) {
     let router = router(gateway.clone(), reloader);
+    // No web page can have a browser speak to a Unix-domain socket, so its host may have any name.
+    let router = match &listener {
+        Listener::Tcp(_) => router.layer(from_fn(guard_host)),
+        Listener::Unix(_) => router,
+    };
+    serve(listener, router.layer(from_fn(guard_origin)), gateway);
+}
+
+/// Serves the metrics alone, to whoever can connect.
+pub(crate) fn open_metrics(listener: Listener, gateway: &Arc<Gateway>) {
+    let router = Router::new().route("/metrics", get(metrics)).with_state(gateway.clone());
+    serve(listener, router, gateway);
+}
+
+fn serve(listener: Listener, router: Router, gateway: &Arc<Gateway>) {
+    let telemetry = gateway.telemetry.clone();
+    let entrance = Entrance { listener, telemetry: telemetry.clone() };
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            gateway.telemetry.event(Level::Error, format!("the admin listener ended: {error}"));
+        if let Err(error) = axum::serve(entrance, router).await {
+            telemetry.event(Level::Error, format!("an operators' listener ended: {error}"));
         }
     });
 }
@@ -42,7 +62,6 @@ fn router(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Router {
         .route("/admin/v1/config", get(state::config))
         .route("/admin/v1/reload", post(move || reload(reloader.clone())))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "not_found", "no such path on the admin listener"))
-        .layer(from_fn(guard))
         .with_state(gateway)
 }
 
@@ -58,12 +77,16 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static str
     }
 }
 
-/// Refuses what a browser sends for a page: a page of any site can reach loopback, by its own address or by
-/// a name that it made point there.
-async fn guard(request: Request, next: Next) -> Response {
+/// Refuses what a browser sends for a page of another site.
+async fn guard_origin(request: Request, next: Next) -> Response {
     if request.headers().contains_key(ORIGIN) {
         return refuse(StatusCode::FORBIDDEN, "origin_refused", "requests with an Origin header are refused");
     }
+    next.run(request).await
+}
+
+/// Refuses what a browser sends for a page that reaches loopback by a name that it made point there.
+async fn guard_host(request: Request, next: Next) -> Response {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next().and_then(|host| host.to_str().ok());
     let target = request.uri().authority().is_none_or(|authority| is_loopback(authority.as_str()));

@@ -4,13 +4,12 @@ use std::io::Write;
 use std::sync::Arc;
 
 use router_core::config::{Address, Config};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Stop;
 use crate::admin;
 use crate::gateway::Gateway;
-use crate::path::accept::Doors;
+use crate::path::accept::{self, Doors, Listener, SocketFile};
 use crate::path::telemetry::{Level, LogSink, LogStyle, Metrics, Telemetry, panics};
 use crate::reload::{Cause, Reloader, Source};
 use crate::snapshot::Snapshot;
@@ -19,13 +18,20 @@ use crate::snapshot::Snapshot;
 pub(super) struct Running {
     gateway: Arc<Gateway>,
     doors: Arc<Doors>,
-    admin: std::net::SocketAddr,
+    admin: Address,
     reloader: Arc<Reloader>,
     /// What an operator should know of the doors.
     warning: Option<String>,
-    hangup: Signal,
+    signals: Signals,
+    /// Removed in the end.
+    _sockets: Vec<SocketFile>,
+}
+
+/// What a process may be told.
+struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 /// Runs a gateway's life to its end.
@@ -47,46 +53,70 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     let metrics = Metrics::new().map_err(|error| failed(&error))?;
     let log = LogSink::start(LogStyle::of(config.log.format), metrics.log_dropped.clone())
         .map_err(|error| failed(&error))?;
-    let (listen_at, admin_at) = (config.listen.clone(), config.admin.address.clone());
     let snapshot = Snapshot::build(config, &metrics, None).map_err(|error| Stop::Usage(error.to_string()))?;
     let telemetry = Telemetry::new(metrics, log, &snapshot.config.log);
     let gateway = Gateway::new(snapshot, telemetry);
     std::panic::set_hook(Box::new(panics::hook(gateway.telemetry.clone())));
+    let signals = Signals::heard().map_err(|error| failed(&error))?;
 
-    let signals = |kind| signal(kind).map_err(|error| failed(&error));
-    let (terminate, interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
-    let hangup = signals(SignalKind::hangup())?;
-    let Address::Tcp(admin_at) = admin_at else {
-        return Err(Stop::Usage("admin.address: Unix sockets are not supported by this version".into()));
+    let config = gateway.snapshot().config.clone();
+    let (admin, admin_listener, socket) = bind(&config.admin.address).await?;
+    let mut sockets = Vec::from_iter(socket);
+    let metrics_listener = match &config.admin.metrics {
+        Some(address) => {
+            let (_, listener, socket) = bind(address).await?;
+            sockets.extend(socket);
+            Some(listener)
+        }
+        None => None,
     };
-    let admin_listener = TcpListener::bind(admin_at)
-        .await
-        .map_err(|error| Stop::Failed(format!("cannot listen on {admin_at}: {error}")))?;
-    let admin = admin_listener.local_addr().map_err(|error| failed(&error))?;
-    let addresses: Vec<_> = listen_at.iter().map(|listen| listen.address.clone()).collect();
     let doors = Doors::new();
+    let addresses: Vec<_> = config.listen.into_iter().map(|listen| listen.address).collect();
     let opened = doors.open(&addresses).await.map_err(Stop::Failed)?;
     let warning = doors.settle(&gateway, opened);
     let reloader = Reloader::new(source, gateway.clone(), doors.clone());
-    admin::open(admin_listener, gateway.clone(), reloader.clone());
+    admin::open(admin_listener, &gateway, reloader.clone());
+    if let Some(listener) = metrics_listener {
+        admin::open_metrics(listener, &gateway);
+    }
     tokio::spawn(reloader.clone().watch());
-    Ok(Running { gateway, doors, admin, reloader, warning, hangup, terminate, interrupt })
+    Ok(Running { gateway, doors, admin, reloader, warning, signals, _sockets: sockets })
+}
+
+async fn bind(address: &Address) -> Result<(Address, Listener, Option<SocketFile>), Stop> {
+    let opened = accept::open(address).await;
+    opened.map_err(|error| Stop::Failed(format!("cannot listen on {address}: {error}")))
+}
+
+/// How clients and commands name an address.
+fn url(address: &Address) -> String {
+    match address {
+        Address::Tcp(address) => format!("http://{address}"),
+        Address::Unix(_) => address.to_string(),
+    }
+}
+
+impl Signals {
+    /// From now on they do not end the process.
+    fn heard() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
 }
 
 impl Running {
     /// Where clients are listened for.
     pub(super) fn data(&self) -> String {
-        let url = |address: &Address| match address {
-            Address::Tcp(address) => format!("http://{address}"),
-            Address::Unix(_) => address.to_string(),
-        };
         let urls: Vec<String> = self.doors.addresses().iter().map(url).collect();
         urls.join(",")
     }
 
     /// Where operators are listened for.
     pub(super) fn admin(&self) -> String {
-        format!("http://{}", self.admin)
+        url(&self.admin)
     }
 
     /// Says on one line of stderr that, and where, the gateway is ready.
@@ -111,8 +141,8 @@ impl Running {
         self.gateway.telemetry.event(Level::Info, "draining");
         let drained = tokio::select! {
             drained = finish(&self.gateway, &self.doors, with_grace) => drained,
-            _ = self.terminate.recv() => false,
-            _ = self.interrupt.recv() => false,
+            _ = self.signals.terminate.recv() => false,
+            _ = self.signals.interrupt.recv() => false,
         };
         if !drained {
             self.gateway.telemetry.stop();
@@ -128,9 +158,9 @@ impl Running {
     async fn until_told(&mut self) -> bool {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return true,
-                _ = self.interrupt.recv() => return false,
-                _ = self.hangup.recv() => {
+                _ = self.signals.terminate.recv() => return true,
+                _ = self.signals.interrupt.recv() => return false,
+                _ = self.signals.hangup.recv() => {
                     let reloader = self.reloader.clone();
                     // Metric and log hear of how it went.
                     tokio::spawn(async move { reloader.reload(Cause::Signal).await.map(drop).unwrap_or_default() });

@@ -1,126 +1,52 @@
-//! What a proxy costs: CPU time per request (or per streamed event) of Weir, of a bare hyper relay, of nginx,
-//! in one run on one machine.
+//! What a proxy costs: CPU time per request (or per streamed event) of Weir, of a bare hyper relay, of nginx and of
+//! Envoy, in one run on one machine.
 //!
 //! One core belongs to the proxy under test, the others to the upstream and to the load. Each proxy is started
 //! anew for each round, the rounds interleave (A B C, A B C), and a row is the median of its rounds: machines
 //! drift, and figures of different minutes do not compare. CPU time is what the kernel charged to the proxy's
 //! processes, so the proxy's share of the TCP work is in it.
 
-mod answer;
 mod generator;
-mod machine;
-mod nginx;
 mod options;
-mod process;
-mod proxies;
 mod report;
-mod request;
-mod workdir;
 
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(crate) use options::Options;
 
+use crate::rig::{self, Binaries, Daemon, Machine, Proxy, RigError, Script, Verdict, Wanted, Workdir};
 use generator::{Load, Sample};
-use machine::Machine;
-use options::{Proxy, Scenario};
-use process::Daemon;
-use proxies::Binaries;
+use options::Scenario;
 use report::Row;
-use workdir::Workdir;
-
-/// Whether what was measured is as it should be.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    /// Everything was answered, and within the ratio where one was asked for.
-    Good,
-    /// Not so, and why.
-    Bad(String),
-}
-
-/// Why nothing could be measured.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CostError {
-    /// The system refused something.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was wanted.
-        what: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A program is not there.
-    #[error("{0}")]
-    Missing(String),
-    /// A program did not come up.
-    #[error("{name} did not get ready: {said}")]
-    NotReady {
-        /// Which program.
-        name: &'static str,
-        /// What it wrote.
-        said: String,
-    },
-    /// The options do not fit together.
-    #[error("{0}")]
-    Usage(&'static str),
-    /// Somebody pressed Ctrl-C.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-impl CostError {
-    /// Says what was wanted when `source` happened.
-    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
-        let what = what.into();
-        move |source| Self::Io { what, source }
-    }
-}
 
 /// Measures, prints the tables to stdout and says whether all is well.
 ///
 /// # Errors
 ///
 /// Returns why nothing could be measured.
-pub(crate) fn run(options: &Options) -> Result<Verdict, CostError> {
+pub(crate) fn run(options: &Options) -> Result<Verdict, RigError> {
     options.check()?;
     let machine = Machine::read()?;
-    let binaries = Binaries::find(options)?;
+    let wanted =
+        Wanted { proxies: &options.only, weir: options.weir.as_deref(), envoy: options.envoy.as_deref() };
+    let binaries = Binaries::find(&wanted)?;
     // Before the runtime starts, so that it makes as many threads as it has cores.
     machine.leave_proxy_core()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(CostError::io("starting the runtime"))?;
-    runtime.block_on(async {
-        // Whatever is dropped on the way out takes its processes and files along.
-        tokio::select! {
-            verdict = measure(options, &machine, &binaries) => verdict,
-            () = interrupted() => Err(CostError::Interrupted),
-        }
-    })
+    rig::run(measure(options, &machine, &binaries))
 }
 
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! { _ = terminate.recv() => {}, _ = tokio::signal::ctrl_c() => {} }
-        }
-        Err(_) => drop(tokio::signal::ctrl_c().await),
-    }
-}
-
-async fn measure(options: &Options, machine: &Machine, binaries: &Binaries) -> Result<Verdict, CostError> {
+async fn measure(options: &Options, machine: &Machine, binaries: &Binaries) -> Result<Verdict, RigError> {
     let workdir = Workdir::create()?;
     let mut tables = Vec::new();
     for case in Case::all(options) {
         let rows = rounds(&Bench { options, machine, binaries, workdir: &workdir, case }).await?;
-        print(&report::table(case, options, machine, &rows))?;
+        rig::print(&report::table(case, options, machine, &rows))?;
         tables.push((case, rows));
     }
     if let Some(path) = &options.json {
         let text = report::json(options, machine, &tables);
-        std::fs::write(path, text).map_err(CostError::io(format!("writing {}", path.display())))?;
+        std::fs::write(path, text).map_err(RigError::io(format!("writing {}", path.display())))?;
     }
     let bad = tables.iter().find_map(|(case, rows)| report::complaint(*case, rows, options.check_ratio));
     Ok(bad.map_or(Verdict::Good, Verdict::Bad))
@@ -154,6 +80,12 @@ impl Case {
         }
     }
 
+    /// What the model server is told; an answer without events needs no more than any other.
+    fn script(self) -> Script {
+        let gap = if let Self::Paced(gap) = self { gap } else { Duration::ZERO };
+        Script { events: EVENTS, gap }
+    }
+
     /// Whether the answer is a stream of events.
     pub(crate) const fn streams(self) -> bool {
         matches!(self, Self::Burst | Self::Paced(_))
@@ -169,13 +101,13 @@ struct Bench<'a> {
     case: Case,
 }
 
-async fn rounds(bench: &Bench<'_>) -> Result<Vec<Row>, CostError> {
-    let upstream = bench.binaries.upstream(bench.machine, bench.workdir, bench.case).await?;
+async fn rounds(bench: &Bench<'_>) -> Result<Vec<Row>, RigError> {
+    let upstream = bench.binaries.upstream(bench.machine, bench.workdir, bench.case.script()).await?;
     let mut rows: Vec<Row> = bench.binaries.present().map(Row::new).collect();
     for round in 1..=bench.options.rounds {
         for row in &mut rows {
             let (case, of, name) = (bench.case.name(), bench.options.rounds, row.proxy.name());
-            progress(&format!("{case}: round {round} of {of}: {name}"))?;
+            rig::progress(&format!("{case}: round {round} of {of}: {name}"))?;
             let sample = one(bench, row.proxy, upstream.address).await?;
             row.samples.push(sample);
         }
@@ -184,13 +116,14 @@ async fn rounds(bench: &Bench<'_>) -> Result<Vec<Row>, CostError> {
 }
 
 /// Starts one proxy, loads it, and lets it go.
-async fn one(bench: &Bench<'_>, proxy: Proxy, upstream: SocketAddr) -> Result<Sample, CostError> {
+async fn one(bench: &Bench<'_>, proxy: Proxy, upstream: SocketAddr) -> Result<Sample, RigError> {
     let started = bench.binaries.proxy(proxy, bench.machine, bench.workdir, upstream).await?;
     let address = started.as_ref().map_or(upstream, |daemon| daemon.address);
     let load = Load {
         address,
-        request: request::render(address, bench.options.body_bytes, bench.case.streams()),
+        request: rig::render(address, bench.options.body_bytes, bench.case.streams()),
         connections: bench.options.connections,
+        rate_per_sec: bench.options.rate,
         window: Duration::from_secs(bench.options.seconds),
         streams: bench.case.streams(),
     };
@@ -198,18 +131,12 @@ async fn one(bench: &Bench<'_>, proxy: Proxy, upstream: SocketAddr) -> Result<Sa
 }
 
 /// The clocks that a sample is the difference of.
-fn reading(machine: &Machine, proxy: Option<&Daemon>) -> Result<generator::Reading, CostError> {
+fn reading(machine: &Machine, proxy: Option<&Daemon>) -> Result<generator::Reading, RigError> {
     let cpu = proxy.map_or(Ok(Duration::ZERO), Daemon::cpu_time)?;
     Ok(generator::Reading { cpu, core_busy: machine.proxy_core_busy()? })
 }
 
-fn print(text: &str) -> Result<(), CostError> {
-    writeln!(io::stdout(), "{text}").map_err(CostError::io("writing to stdout"))
-}
-
-fn progress(text: &str) -> Result<(), CostError> {
-    writeln!(io::stderr(), "{text}").map_err(CostError::io("writing to stderr"))
-}
-
 /// The pause between events of a paced stream: a hundred tokens a second, a brisk model.
 const EVENT_GAP: Duration = Duration::from_millis(10);
+/// Events of a streamed answer: two seconds of a brisk model when they are paced.
+const EVENTS: u64 = 200;

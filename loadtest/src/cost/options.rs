@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::CostError;
-use super::request::BODY_BYTES_MIN;
+use crate::rig::{BODY_BYTES_MIN, Proxy, RigError};
 
 /// What to measure, and how long.
 #[derive(Debug, Args)]
@@ -19,6 +18,10 @@ pub(crate) struct Options {
     /// Keep-alive connections, each with one request at a time.
     #[arg(long, default_value_t = 64)]
     pub(crate) connections: usize,
+    /// Requests a second, over all connections, instead of as many as will go: what a proxy costs that is not busy,
+    /// and what it adds to an answer's time.
+    #[arg(long, value_name = "PER_SECOND")]
+    pub(crate) rate: Option<u32>,
     /// Size of the request body in bytes.
     #[arg(long, default_value_t = 1024)]
     pub(crate) body_bytes: usize,
@@ -31,6 +34,9 @@ pub(crate) struct Options {
     /// The Weir to measure, instead of the one built beside this program.
     #[arg(long, value_name = "PATH")]
     pub(crate) weir: Option<PathBuf>,
+    /// The Envoy to measure, instead of the one on the path.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) envoy: Option<PathBuf>,
     /// Exit with 1 if Weir's CPU time is above this many times the relay's. For use by hand: on a shared
     /// machine figures vary by a quarter.
     #[arg(long, value_name = "RATIO")]
@@ -49,50 +55,24 @@ pub(crate) enum Scenario {
     Stream,
 }
 
-/// What stands between the load and the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Proxy {
-    /// Nothing: what the load and the upstream can do by themselves.
-    Direct,
-    /// A bare hyper relay.
-    Relay,
-    /// nginx with one worker.
-    Nginx,
-    /// Weir.
-    Weir,
-}
-
-impl Proxy {
-    /// In the order of the table.
-    pub(crate) const ALL: [Self; 4] = [Self::Direct, Self::Relay, Self::Nginx, Self::Weir];
-
-    /// Its name in the table.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Relay => "relay",
-            Self::Nginx => "nginx",
-            Self::Weir => "weir",
-        }
-    }
-}
-
 impl Options {
     /// Refuses what cannot be measured.
     ///
     /// # Errors
     ///
     /// Says which option does not fit.
-    pub(crate) fn check(&self) -> Result<(), CostError> {
-        if self.seconds == 0 || self.rounds == 0 || self.connections == 0 {
-            return Err(CostError::Usage("--seconds, --rounds and --connections must be at least 1"));
+    pub(crate) fn check(&self) -> Result<(), RigError> {
+        if self.seconds == 0 || self.rounds == 0 || self.connections == 0 || self.rate == Some(0) {
+            return Err(RigError::Usage(
+                "--seconds, --rounds, --connections and --rate must be at least 1".to_owned(),
+            ));
         }
         if self.body_bytes < BODY_BYTES_MIN {
-            return Err(CostError::Usage("--body-bytes must be at least 256"));
+            return Err(RigError::Usage("--body-bytes must be at least 256".to_owned()));
         }
         let compares = self.only.contains(&Proxy::Relay) && self.only.contains(&Proxy::Weir);
         if self.check_ratio.is_some() && !compares {
-            return Err(CostError::Usage("--check-ratio needs both relay and weir"));
+            return Err(RigError::Usage("--check-ratio needs both relay and weir".to_owned()));
         }
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use super::Case;
 use super::generator::Sample;
-use super::machine::Machine;
-use super::options::{Options, Proxy};
+use super::options::Options;
+use crate::rig::{Machine, Proxy};
 
 /// What was measured of one proxy: a sample a round.
 #[derive(Debug)]
@@ -87,8 +87,10 @@ pub(crate) fn table(case: Case, options: &Options, machine: &Machine, rows: &[Ro
         Case::Burst => "answered by 200 events at once".to_owned(),
         Case::Paced(gap) => format!("answered by 200 events, {} ms apart", gap.as_millis()),
     };
+    let rate =
+        options.rate.map_or_else(|| "as many as will go".to_owned(), |rate| format!("{rate} a second"));
     let mut text = format!(
-        "\n{}-byte requests, {answers}; {} connections; {} rounds of {} s, median (lowest to highest).\n{}.\n\n",
+        "\n{}-byte requests, {rate}, {answers}; {} connections; {} rounds of {} s, median (lowest to highest).\n{}.\n\n",
         options.body_bytes,
         options.connections,
         options.rounds,
@@ -96,11 +98,11 @@ pub(crate) fn table(case: Case, options: &Options, machine: &Machine, rows: &[Ro
         machine.line()
     );
     text += &format!(
-        "| proxy | CPU µs/{unit} | × relay | {unit}s/s | {latency} p50 ms | p99 ms | not 200 or not whole | of its core % |\n\
-         |---|---|---|---|---|---|---|---|\n"
+        "| proxy | CPU µs/{unit} | × relay | {unit}s/s | {latency} p50 ms | p99 ms | added p50 µs | added p99 µs | not 200 or not whole | of its core % |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n"
     );
     for row in rows {
-        text += &line(row, case, ratio(row, case, rows));
+        text += &line(row, case, rows, options.rate);
     }
     if machine.has_core_for_proxy() {
         let proxies = rows.iter().filter(|row| row.proxy != Proxy::Direct);
@@ -112,7 +114,13 @@ pub(crate) fn table(case: Case, options: &Options, machine: &Machine, rows: &[Ro
     text
 }
 
-fn line(row: &Row, case: Case, ratio: Option<f64>) -> String {
+/// Microseconds that a proxy adds to the same figure without one, of the medians.
+fn added_us(row: &Row, case: Case, rows: &[Row], of: fn(&Sample, Case) -> f64) -> Option<f64> {
+    let direct = rows.iter().find(|row| row.proxy == Proxy::Direct)?;
+    (row.proxy != Proxy::Direct).then(|| (row.median(case, of) - direct.median(case, of)) * 1e3)
+}
+
+fn line(row: &Row, case: Case, rows: &[Row], rate: Option<u32>) -> String {
     let cpu = row.figures(case, cpu_us);
     let cpu = match (row.proxy, cpu.first(), cpu.last()) {
         (Proxy::Direct, _, _) | (_, None, _) | (_, _, None) => "–".to_owned(),
@@ -122,17 +130,24 @@ fn line(row: &Row, case: Case, ratio: Option<f64>) -> String {
             format!("{:.digits$} ({low:.digits$}–{high:.digits$})", row.median(case, cpu_us))
         }
     };
-    let ratio = ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
+    let ratio = ratio(row, case, rows).map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
+    // At full load every figure is a queue's length, and a difference of two says nothing.
+    let added = |of| {
+        let added = rate.and_then(|_| added_us(row, case, rows, of));
+        added.map_or_else(|| "–".to_owned(), |us| format!("{us:.0}"))
+    };
     let core = match row.proxy {
         Proxy::Direct => "–".to_owned(),
         _ => format!("{:.0}", row.median(case, core_percent)),
     };
     format!(
-        "| {} | {cpu} | {ratio} | {:.0} | {:.2} | {:.2} | {} | {core} |\n",
+        "| {} | {cpu} | {ratio} | {:.0} | {:.2} | {:.2} | {} | {} | {} | {core} |\n",
         row.proxy.name(),
         row.median(case, per_second),
         row.median(case, p50_ms),
         row.median(case, p99_ms),
+        added(p50_ms),
+        added(p99_ms),
         row.failures(),
     )
 }
@@ -160,6 +175,7 @@ pub(crate) fn json(options: &Options, machine: &Machine, tables: &[(Case, Vec<Ro
         "machine": machine.line(),
         "body_bytes": options.body_bytes,
         "connections": options.connections,
+        "rate_per_sec": options.rate,
         "seconds": options.seconds,
         "samples": measured,
     })
@@ -210,13 +226,25 @@ mod tests {
         let rows = [row(Proxy::Relay, &[30, 10, 20]), row(Proxy::Weir, &[25, 35])];
         let mut text = String::new();
         for row in &rows {
-            text += &line(row, Case::Whole, ratio(row, Case::Whole, &rows));
+            text += &line(row, Case::Whole, &rows, None);
         }
         assert_eq!(
             text,
-            "| relay | 20.0 (10.0–30.0) | 1.00 | 1000 | 0.50 | 0.99 | 0 | 2 |\n\
-             | weir | 30.0 (25.0–35.0) | 1.50 | 1000 | 0.50 | 0.99 | 0 | 3 |\n"
+            "| relay | 20.0 (10.0–30.0) | 1.00 | 1000 | 0.50 | 0.99 | – | – | 0 | 2 |\n\
+             | weir | 30.0 (25.0–35.0) | 1.50 | 1000 | 0.50 | 0.99 | – | – | 0 | 3 |\n"
         );
+    }
+
+    #[test]
+    fn what_a_proxy_adds_is_told_where_there_is_a_row_without_one() {
+        let mut rows = [row(Proxy::Direct, &[0]), row(Proxy::Weir, &[30])];
+        for sample in &mut rows[1].samples {
+            sample.tally.latency_us = (101..=1100).collect();
+        }
+        let text = line(&rows[1], Case::Whole, &rows, Some(1000));
+        assert!(text.contains("| 0.60 | 1.09 | 100 | 100 | 0 |"), "{text}");
+        assert!(line(&rows[0], Case::Whole, &rows, Some(1000)).contains("| – | – | 0 |"));
+        assert!(line(&rows[1], Case::Whole, &rows, None).contains("| – | – | 0 |"), "not at full load");
     }
 
     #[test]

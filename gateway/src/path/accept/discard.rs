@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use http::Version;
 use http::header::EXPECT;
 use http::request::Parts;
 use http_body::Body as _;
@@ -15,19 +14,18 @@ const BYTES_MAX: usize = 64 * 1024 * 1024;
 const TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Reads an unwanted body to its end, within bounds, while the refusal is on its way: a caller that is still
-/// sending would otherwise meet a reset connection and never read why it was refused. Past the bounds the
-/// connection is closed.
+/// sending would otherwise meet a reset connection (in HTTP/2 a reset stream, which curl 7.88 takes for a failure)
+/// and never read why it was refused. Past the bounds the connection is closed.
 pub(crate) fn discard(body: Incoming, head: &Parts) {
     // A caller that waits for "100 Continue" has sent nothing, and must not be asked to.
     if !head.headers.contains_key(EXPECT) {
-        discard_rest(body, head);
+        discard_rest(body);
     }
 }
 
 /// The same for a body of which some has come.
-pub(crate) fn discard_rest(mut body: Incoming, head: &Parts) {
-    // In HTTP/2 a body is refused by itself, whatever its caller still has to send.
-    if body.is_end_stream() || head.version == Version::HTTP_2 {
+pub(crate) fn discard_rest(mut body: Incoming) {
+    if body.is_end_stream() {
         return;
     }
     tokio::spawn(async move {

@@ -12,7 +12,7 @@ use super::socket::Listener;
 
 /// The file of a Unix-domain socket, removed with its listener unless another process has put its own there.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
     identity: Identity,
 }
@@ -21,7 +21,7 @@ pub(super) struct SocketFile {
 type Identity = (u64, u64);
 
 /// Opens a listener; the address is the one with the port that it got.
-pub(super) async fn open(address: &Address) -> io::Result<(Address, Listener, Option<SocketFile>)> {
+pub(crate) async fn open(address: &Address) -> io::Result<(Address, Listener, Option<SocketFile>)> {
     match address {
         Address::Tcp(address) => {
             let listener = TcpListener::bind(address).await?;

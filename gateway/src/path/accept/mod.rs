@@ -35,8 +35,10 @@ use tower::Service;
 
 pub(crate) use discard::{discard, discard_rest};
 pub(crate) use doors::Doors;
+pub(crate) use listener::{SocketFile, open};
 pub(crate) use patience::Busy;
 pub(crate) use sane::is_chunked_at_most;
+pub(crate) use socket::{Listener, Socket};
 
 use super::stream::AnswerBody;
 use super::telemetry::{Account, Limit};

@@ -14,21 +14,21 @@ const UNIX_PEER: HeaderValue = HeaderValue::from_static("unix:");
 
 /// A caller's connection.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 /// Where connections come from.
 #[derive(Debug)]
-pub(super) enum Listener {
+pub(crate) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
 
 impl Listener {
     /// The next connection, ready for use, and the caller's address as upstreams are told it.
-    pub(super) async fn accept(&self) -> io::Result<(Socket, HeaderValue)> {
+    pub(crate) async fn accept(&self) -> io::Result<(Socket, HeaderValue)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;

@@ -73,7 +73,7 @@ pub(super) async fn read(
                 }
                 // What comes too slowly is not waited for once more.
                 Reason::BodyIncomplete | Reason::BodyTimeout => {}
-                _ => discard_rest(body, head),
+                _ => discard_rest(body),
             }
             Err(unread)
         }

@@ -101,6 +101,12 @@ impl Clocks {
         Failure::new(reason, format!("no answer within {:?}", self.sent.elapsed()))
     }
 
+    /// The answer turns out to be a stream, which nobody could know before: its first event takes the place of its
+    /// end.
+    pub(super) fn turn_to_stream(&mut self) {
+        self.stream = true;
+    }
+
     /// What bounds the rest.
     pub(crate) fn term(&self) -> Term {
         let goal = self.goal.at(self.sent);

@@ -16,13 +16,13 @@ use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use router_core::config::Usage;
-use router_core::dialect::{Operation, Reason};
+use router_core::dialect::{Dialect, Operation, Reason};
 use router_core::identify::{Edit, Rope};
 
 pub(crate) use body::RopeBody;
@@ -81,8 +81,22 @@ pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Re
     let (mut response, mut lease) =
         exchanged.inspect_err(|failure| note_limit(&call.account, &failure.reason))?;
     check(&response, pool)?;
+    if call.intent.dialect == Dialect::Passthrough && is_events(response.headers()) {
+        clocks.turn_to_stream();
+    }
     let early = early(&mut response, &mut lease).await?;
     Ok(Answer { response, early, lease, permit, term: clocks.term(), withhold_usage })
+}
+
+/// Whether an answer is an event stream.
+pub(crate) fn is_events(headers: &HeaderMap) -> bool {
+    is_of_type(headers, "text/event-stream")
+}
+
+/// Whether an answer is of this media type, parameters left out.
+pub(crate) fn is_of_type(headers: &HeaderMap, media_type: &str) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.as_bytes().get(..media_type.len()));
+    value.is_some_and(|value| value.eq_ignore_ascii_case(media_type.as_bytes()))
 }
 
 /// What has come of the body together with the head: while the caller has nothing yet, broken framing is no answer.

@@ -11,8 +11,9 @@ mod relay;
 
 use std::time::Instant;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderName, Response, StatusCode, Version};
+use router_core::dialect::Dialect;
 use router_core::stream::{SseWatch, WholeWatch};
 
 pub(crate) use body::AnswerBody;
@@ -20,7 +21,7 @@ use clock::Clock;
 use relay::{Relay, State, Tokens, Watch};
 
 use super::identify::Call;
-use super::send::{Answer, add_via, strip_hop_by_hop, strip_ours};
+use super::send::{Answer, add_via, is_events, is_of_type, strip_hop_by_hop, strip_ours};
 
 const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
 
@@ -40,14 +41,14 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
     head.version = Version::HTTP_11;
 
     let dialect = call.intent.dialect;
-    let is = |kind: &str| {
-        let value = head.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-        let value = value.and_then(|value| value.get(..kind.len()));
-        value.is_some_and(|value| value.eq_ignore_ascii_case(kind.as_bytes()))
-    };
     let watch = match head.status {
-        StatusCode::OK if is("text/event-stream") => Watch::Events(Box::new(SseWatch::new(dialect))),
-        StatusCode::OK if is("application/json") => Watch::Whole(Box::new(WholeWatch::new(dialect))),
+        StatusCode::OK if is_events(&head.headers) => Watch::Events(Box::new(SseWatch::new(dialect))),
+        // Of an API that is not known a document need not be an object.
+        StatusCode::OK
+            if dialect != Dialect::Passthrough && is_of_type(&head.headers, "application/json") =>
+        {
+            Watch::Whole(Box::new(WholeWatch::new(dialect)))
+        }
         _ => Watch::Nothing,
     };
     let filter = matches!(watch, Watch::Events(_)) && withhold_usage;

@@ -1,5 +1,5 @@
 //! The load: a fixed number of keep-alive connections, each with one request at a time, sent again as soon as it
-//! is answered. It speaks HTTP by hand, because what it costs is taken from the upstream's cores.
+//! is answered, or when it is due where there is a rate. It speaks HTTP by hand, because what it costs is taken from the upstream's cores.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
-use super::CostError;
-use super::answer::Answer;
+use crate::rig::{Answer, RigError, Wire};
 
 /// What to send, where and for how long.
 #[derive(Clone, Debug)]
@@ -21,6 +19,8 @@ pub(crate) struct Load {
     /// Head and body.
     pub(crate) request: Vec<u8>,
     pub(crate) connections: usize,
+    /// Requests a second, over all connections; as many as will go without it.
+    pub(crate) rate_per_sec: Option<u32>,
     /// Length of the measurement, after the warm-up.
     pub(crate) window: Duration,
     /// Whether the answer must be a stream of events.
@@ -84,13 +84,13 @@ impl Tally {
 /// Only what `read` returns; what goes wrong with answers is counted.
 pub(crate) async fn drive(
     load: &Load,
-    read: impl Fn() -> Result<Reading, CostError>,
-) -> Result<Sample, CostError> {
+    read: impl Fn() -> Result<Reading, RigError>,
+) -> Result<Sample, RigError> {
     let load = Arc::new(load.clone());
     let phase = Arc::new(AtomicU8::new(WARM_UP));
     let mut connections = JoinSet::new();
-    for _ in 0..load.connections {
-        connections.spawn(connection(Arc::clone(&load), Arc::clone(&phase)));
+    for at in 0..load.connections {
+        connections.spawn(connection(Arc::clone(&load), Arc::clone(&phase), Pace::new(&load, at)));
         tokio::time::sleep(BETWEEN_STARTS).await;
     }
     tokio::time::sleep(WARM_UP_TIME).await;
@@ -120,10 +120,10 @@ pub(crate) async fn drive(
     Ok(Sample { tally, elapsed, cpu, disturbed })
 }
 
-async fn connection(load: Arc<Load>, phase: Arc<AtomicU8>) -> Tally {
+async fn connection(load: Arc<Load>, phase: Arc<AtomicU8>, mut pace: Pace) -> Tally {
     let mut tally = Tally::default();
     while phase.load(Ordering::Relaxed) != OVER {
-        if let Err(error) = exchanges(&load, &phase, &mut tally).await {
+        if let Err(error) = exchanges(&load, &phase, &mut pace, &mut tally).await {
             tally.fail(error.to_string());
             tokio::time::sleep(AFTER_FAILURE).await;
         }
@@ -132,10 +132,13 @@ async fn connection(load: Arc<Load>, phase: Arc<AtomicU8>) -> Tally {
 }
 
 /// One connection's life: until the window is over or something breaks.
-async fn exchanges(load: &Load, phase: &AtomicU8, tally: &mut Tally) -> io::Result<()> {
-    let mut wire = Wire::connect(load.address).await?;
+async fn exchanges(load: &Load, phase: &AtomicU8, pace: &mut Pace, tally: &mut Tally) -> io::Result<()> {
+    let mut wire = Wire::connect(load.address, BUFFER_BYTES).await?;
     while phase.load(Ordering::Relaxed) != OVER {
-        let started = Instant::now();
+        let started = pace.next().await;
+        if phase.load(Ordering::Relaxed) == OVER {
+            break;
+        }
         wire.stream.write_all(&load.request).await?;
         let mut answer = Answer::new();
         let mut latency = None;
@@ -163,37 +166,37 @@ async fn exchanges(load: &Load, phase: &AtomicU8, tally: &mut Tally) -> io::Resu
     Ok(())
 }
 
-/// A connection and what was read from it and not yet understood.
-struct Wire {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-    /// The part of the buffer that waits.
-    waiting: std::ops::Range<usize>,
+/// When a connection sends.
+#[derive(Debug)]
+struct Pace {
+    /// Between two requests; nothing to send as soon as there is an answer.
+    every: Option<Duration>,
+    due: Instant,
 }
 
-impl Wire {
-    async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; BUFFER_BYTES], waiting: 0..0 })
+impl Pace {
+    /// The connections of a load take turns.
+    fn new(load: &Load, at: usize) -> Self {
+        let connections = u32::try_from(load.connections).unwrap_or(u32::MAX);
+        let every = load.rate_per_sec.map(|rate| Duration::from_secs(1) * connections / rate.max(1));
+        let first =
+            every.map_or(Duration::ZERO, |every| every / connections * u32::try_from(at).unwrap_or(0));
+        Self { every, due: Instant::now() + first }
     }
 
-    /// Reads once and feeds what is there to `answer`.
-    async fn feed(&mut self, answer: &mut Answer) -> io::Result<()> {
-        self.buffer.copy_within(self.waiting.clone(), 0);
-        self.waiting = 0..self.waiting.len();
-        let read = self.stream.read(&mut self.buffer[self.waiting.end..]).await?;
-        if read == 0 {
-            let what = "the connection ended, or a line has no end, in the middle of an answer";
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
+    /// Waits until the next request is due and says since when it waits for its answer. A request that could not be
+    /// sent in time, because the one before had no answer yet, has waited since it was due; the timer's own delay of up
+    /// to a millisecond is nobody's.
+    async fn next(&mut self) -> Instant {
+        let now = Instant::now();
+        let Some(every) = self.every else { return now };
+        let due = self.due;
+        self.due += every;
+        if due <= now {
+            return due;
         }
-        self.waiting.end += read;
-        let taken = answer.feed(&self.buffer[self.waiting.clone()]).map_err(io::Error::other)?;
-        self.waiting.start += taken;
-        if answer.is_done() && !self.waiting.is_empty() {
-            return Err(io::Error::other("bytes after the end of an answer"));
-        }
-        Ok(())
+        tokio::time::sleep_until(due.into()).await;
+        Instant::now()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The load against servers that answer rightly, wrongly and not at all.
 
-use tokio::net::TcpListener;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
@@ -27,9 +28,14 @@ async fn serve(mut stream: TcpStream, answer: &'static str, closes: bool) {
 }
 
 async fn load(answer: &'static str, closes: bool, streams: bool) -> Tally {
+    paced(answer, closes, streams, None).await
+}
+
+async fn paced(answer: &'static str, closes: bool, streams: bool, rate_per_sec: Option<u32>) -> Tally {
     let address = server(answer, closes).await;
     let window = Duration::from_millis(100);
-    let load = Load { address, request: b"GET / HTTP/1.1\r\n\r\n".to_vec(), connections: 2, window, streams };
+    let request = b"GET / HTTP/1.1\r\n\r\n".to_vec();
+    let load = Load { address, request, connections: 2, rate_per_sec, window, streams };
     let still = || Ok(Reading { cpu: Duration::ZERO, core_busy: Duration::ZERO });
     drive(&load, still).await.unwrap().tally
 }
@@ -65,4 +71,34 @@ async fn wrong_answers_are_failures_and_say_why() {
         let said = tally.failure.unwrap();
         assert!(tally.failures > 0 && said.contains(why), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_rate_is_not_exceeded() {
+    let tally = paced("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", false, false, Some(100)).await;
+    // Ten in the window of 100 ms, give or take those that a busy machine moved into it.
+    assert!((1..=30).contains(&tally.answers), "{tally:?}");
+    assert_eq!(tally.failures, 0);
+}
+
+#[tokio::test]
+async fn a_request_that_is_late_has_waited_since_it_was_due() {
+    let load = Load {
+        address: "127.0.0.1:1".parse().unwrap(),
+        request: Vec::new(),
+        connections: 4,
+        rate_per_sec: Some(8),
+        window: Duration::ZERO,
+        streams: false,
+    };
+    let mut pace = Pace::new(&load, 1);
+    assert_eq!(pace.every, Some(Duration::from_millis(500)));
+    pace.due = Instant::now().checked_sub(Duration::from_millis(1250)).unwrap();
+    let due = pace.due;
+    let mut waited = Vec::new();
+    for _ in 0..3 {
+        waited.push(pace.next().await - due);
+    }
+    assert_eq!(waited, [0, 500, 1000].map(Duration::from_millis));
+    assert!(pace.next().await > due + Duration::from_millis(1500), "the fourth is sent when it is due");
 }

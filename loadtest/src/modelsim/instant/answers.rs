@@ -26,16 +26,16 @@ impl Answers {
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{document}"
         );
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-        let event = event("{\"content\":\" letters\"}", "null");
-        let end = [&self::event("{}", "\"stop\""), "data: [DONE]\n\n"].concat();
-        let body = [event.repeat(events), end.clone()].concat();
-        let burst = [head, &chunk(&body), LAST_CHUNK].concat();
+        // One chunk an event, as every model server writes them: what a proxy pays for in a burst is the chunk.
+        let event = chunk(&event("{\"content\":\" letters\"}", "null"));
+        let end = [&chunk(&self::event("{}", "\"stop\"")), &chunk("data: [DONE]\n\n"), LAST_CHUNK].concat();
+        let burst = [head, &event.repeat(events), &end].concat();
         Self {
             document: document.into_bytes(),
             burst: burst.into_bytes(),
             head: head.into(),
-            event: chunk(&event).into_bytes(),
-            end: [&chunk(&end), LAST_CHUNK].concat().into_bytes(),
+            event: event.into_bytes(),
+            end: end.into_bytes(),
             events,
             gap,
         }

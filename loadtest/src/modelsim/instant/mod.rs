@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep_until};
 pub struct Burst {
     /// Events with content, about 236 bytes each.
     pub events: usize,
-    /// Time between two events; without any, the whole answer is one write.
+    /// Time between two events; without any, the whole answer is one write. An event is always a chunk of its own.
     pub gap: Duration,
 }
 

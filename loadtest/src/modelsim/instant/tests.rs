@@ -67,3 +67,22 @@ fn answers_have_the_sizes_that_they_are_chosen_for() {
     let event = body(&[b"\r\n\r\n", &answers.event[..]].concat());
     assert!((236..=246).contains(&event), "{event}");
 }
+
+#[test]
+fn a_burst_has_a_chunk_for_every_event() {
+    let answers = Answers::new(Burst { events: 10, gap: Duration::ZERO });
+    let burst = String::from_utf8(answers.burst).unwrap();
+    let mut rest = burst.split_once("\r\n\r\n").unwrap().1;
+    let mut events = Vec::new();
+    loop {
+        let (size, chunk) = rest.split_once("\r\n").unwrap();
+        let (event, after) = chunk.split_at(usize::from_str_radix(size, 16).unwrap());
+        rest = after.strip_prefix("\r\n").unwrap();
+        if event.is_empty() {
+            break;
+        }
+        assert!(event.starts_with("data: ") && event.find("\n\n") == Some(event.len() - 2), "{event}");
+        events.push(event);
+    }
+    assert_eq!((events.len(), events.last(), rest), (12, Some(&"data: [DONE]\n\n"), ""));
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::CostError;
+use super::RigError;
 
 /// Removed with everything in it on drop.
 #[derive(Debug)]
@@ -14,9 +14,9 @@ impl Workdir {
     /// # Errors
     ///
     /// Says why it could not be made.
-    pub(crate) fn create() -> Result<Self, CostError> {
-        let path = std::env::temp_dir().join(format!("weir-cost-{}", std::process::id()));
-        std::fs::create_dir(&path).map_err(CostError::io(format!("making {}", path.display())))?;
+    pub(crate) fn create() -> Result<Self, RigError> {
+        let path = std::env::temp_dir().join(format!("weir-loadtest-{}", std::process::id()));
+        std::fs::create_dir(&path).map_err(RigError::io(format!("making {}", path.display())))?;
         Ok(Self(path))
     }
 

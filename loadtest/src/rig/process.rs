@@ -5,11 +5,12 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::CostError;
+use super::RigError;
 use super::machine::from_ticks;
+use super::memory::signal;
 
 /// A running program. It leads a process group of its own, so that its children can be found and ended with it.
 #[derive(Debug)]
@@ -45,12 +46,12 @@ impl Daemon {
     /// # Errors
     ///
     /// Says why it could not be started, or what it wrote instead of getting ready.
-    pub(crate) async fn start(mut launch: Launch) -> Result<Self, CostError> {
+    pub(crate) async fn start(mut launch: Launch) -> Result<Self, RigError> {
         let log =
-            File::create(&launch.log).map_err(CostError::io(format!("making {}", launch.log.display())))?;
-        let both = log.try_clone().map_err(CostError::io("sharing a log"))?;
+            File::create(&launch.log).map_err(RigError::io(format!("making {}", launch.log.display())))?;
+        let both = log.try_clone().map_err(RigError::io("sharing a log"))?;
         launch.command.stdin(Stdio::null()).stdout(log).stderr(both).process_group(0);
-        let child = launch.command.spawn().map_err(CostError::io(format!("starting {}", launch.name)))?;
+        let child = launch.command.spawn().map_err(RigError::io(format!("starting {}", launch.name)))?;
         // Owned from here on, so that it is killed if it never gets ready.
         let mut daemon = Self { child, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
         let started = Instant::now();
@@ -62,7 +63,35 @@ impl Daemon {
             tokio::time::sleep(READY_POLL).await;
         }
         let said = std::fs::read_to_string(&launch.log).unwrap_or_default();
-        Err(CostError::NotReady { name: launch.name, said: said.trim().to_owned() })
+        Err(RigError::NotReady { name: launch.name, said: said.trim().to_owned() })
+    }
+
+    /// The program's process; its children are in the same group.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How the program ended, if it did.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Asks the program to end and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// Says that it did not in time, or that it ended with an error.
+    pub(crate) async fn terminate(mut self, patience: Duration) -> Result<(), RigError> {
+        signal(self.pid(), "TERM")?;
+        let started = Instant::now();
+        while started.elapsed() < patience {
+            match self.ended() {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(RigError::Missing(format!("a process ended badly: {status}"))),
+                None => tokio::time::sleep(READY_POLL).await,
+            }
+        }
+        Err(RigError::Missing(format!("a process did not end within {} s", patience.as_secs())))
     }
 
     /// CPU time of the program and its children so far, in the kernel and out of it.
@@ -70,8 +99,8 @@ impl Daemon {
     /// # Errors
     ///
     /// Says that `/proc` could not be read.
-    pub(crate) fn cpu_time(&self) -> Result<Duration, CostError> {
-        let processes = std::fs::read_dir("/proc").map_err(CostError::io("reading /proc"))?;
+    pub(crate) fn cpu_time(&self) -> Result<Duration, RigError> {
+        let processes = std::fs::read_dir("/proc").map_err(RigError::io("reading /proc"))?;
         let stats =
             processes.flatten().filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
         let ours =

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::CostError;
+use super::RigError;
 
 /// What `/proc` says about the machine, and how its cores are shared out.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Machine {
     /// # Errors
     ///
     /// Says which file could not be read.
-    pub(crate) fn read() -> Result<Self, CostError> {
+    pub(crate) fn read() -> Result<Self, RigError> {
         let cores = value_of(&text("/proc/self/status")?, "Cpus_allowed_list").map(core_list);
         let model = value_of(&text("/proc/cpuinfo")?, "model name").unwrap_or("unknown processor").to_owned();
         let kernel = text("/proc/sys/kernel/osrelease")?.trim().to_owned();
@@ -59,19 +59,19 @@ impl Machine {
     /// # Errors
     ///
     /// Says what `taskset` said.
-    pub(crate) fn leave_proxy_core(&self) -> Result<(), CostError> {
+    pub(crate) fn leave_proxy_core(&self) -> Result<(), RigError> {
         if !self.has_core_for_proxy() {
             return Ok(());
         }
         let mut command = Command::new("taskset");
         command.args(["--all-tasks", "--pid", "--cpu-list"]).arg(joined(&self.cores[1..]));
         let output = command.arg(std::process::id().to_string()).output();
-        let output = output.map_err(CostError::io("starting taskset (Debian package util-linux)"))?;
+        let output = output.map_err(RigError::io("starting taskset (Debian package util-linux)"))?;
         if output.status.success() {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(CostError::Io { what: "taskset".to_owned(), source: io::Error::other(said) })
+        Err(RigError::Io { what: "taskset".to_owned(), source: io::Error::other(said) })
     }
 
     /// Time since boot that the proxy's core was not idle, whoever used it.
@@ -79,7 +79,7 @@ impl Machine {
     /// # Errors
     ///
     /// Says that `/proc/stat` could not be read.
-    pub(crate) fn proxy_core_busy(&self) -> Result<Duration, CostError> {
+    pub(crate) fn proxy_core_busy(&self) -> Result<Duration, RigError> {
         let ticks = busy_ticks(&text("/proc/stat")?, self.cores[0]);
         Ok(ticks.map_or(Duration::ZERO, from_ticks))
     }
@@ -100,8 +100,8 @@ pub(crate) fn from_ticks(ticks: u64) -> Duration {
     Duration::from_millis(ticks * TICK_MS)
 }
 
-fn text(path: &str) -> Result<String, CostError> {
-    std::fs::read_to_string(path).map_err(CostError::io(format!("reading {path}")))
+fn text(path: &str) -> Result<String, RigError> {
+    std::fs::read_to_string(path).map_err(RigError::io(format!("reading {path}")))
 }
 
 /// The first `key : value` of a file of such lines.

@@ -13,6 +13,8 @@ pub(crate) struct Answer {
     first: Option<u8>,
     tail: Vec<u8>,
     events: u64,
+    closes: bool,
+    target: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,8 @@ impl Answer {
             first: None,
             tail: Vec::new(),
             events: 0,
+            closes: false,
+            target: None,
         }
     }
 
@@ -82,6 +86,16 @@ impl Answer {
     /// Events of the stream so far: blank lines of the body.
     pub(crate) const fn events(&self) -> u64 {
         self.events
+    }
+
+    /// Whether the server closes the connection after this answer.
+    pub(crate) const fn closes(&self) -> bool {
+        self.closes
+    }
+
+    /// Who answered, if the gateway says so.
+    pub(crate) fn target(&self) -> Option<&str> {
+        self.target.as_deref()
     }
 
     /// Whether the body is a whole JSON object, by its first and last byte.
@@ -152,6 +166,10 @@ impl Answer {
             self.framing = Framing::Length(length.ok_or(Malformed("content-length is not a number"))?);
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.framing = Framing::Chunked;
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            self.closes = value.eq_ignore_ascii_case(b"close");
+        } else if name.eq_ignore_ascii_case(b"x-weir-target") {
+            self.target = std::str::from_utf8(value).ok().map(ToOwned::to_owned);
         }
         Ok(())
     }

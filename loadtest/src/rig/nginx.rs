@@ -1,28 +1,8 @@
 //! nginx as a peer: what its own manual says a proxy for streamed answers should look like, one worker, and an
 //! access log with the fields that Weir's has.
 
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-
-use super::CostError;
-
-/// The program, where Debian puts it or on the path.
-pub(crate) fn find() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    places.push(PathBuf::from("/usr/sbin"));
-    places.into_iter().map(|place| place.join("nginx")).find(|program| program.is_file())
-}
-
-/// A port that is free now. nginx cannot pick one itself.
-///
-/// # Errors
-///
-/// Says that there is none.
-pub(crate) fn free_address() -> Result<SocketAddr, CostError> {
-    let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    listener.map_err(CostError::io("finding a free port"))
-}
+use std::net::SocketAddr;
+use std::path::Path;
 
 /// The config. Everything that nginx writes stays in `dir`.
 pub(crate) fn config(dir: &Path, listen: SocketAddr, upstream: SocketAddr) -> String {
@@ -37,7 +17,7 @@ const TEMPLATE: &str = r#"daemon off;
 worker_processes 1;
 pid DIR/nginx.pid;
 error_log DIR/nginx-error.log;
-events { worker_connections 4096; }
+events { worker_connections 65536; }
 http {
   log_format calls escape=json '{"time":"$time_iso8601","request_id":"$request_id","method":"$request_method",'
     '"path":"$uri","status":$status,"request_bytes":$request_length,"response_bytes":$body_bytes_sent,'
