@@ -3,22 +3,28 @@
 mod support;
 
 use std::io::Write;
+use std::time::Duration;
 
 use support::client::{Connection, chat, request, send};
 use support::config::ASK;
-use support::eventually;
 use support::upstream::{LAST_CHUNK, SSE_HEAD, Upstream, answer, chunk, completion};
 use support::weir::Weir;
+use support::{eventually, pause};
 
 /// `/chain` and, more exactly, `/chain/deep` before upstreams of their own, beside a route.
 fn weir(chain: &Upstream, deep: &Upstream, more: &str) -> Weir {
+    weir_within(chain, deep, more, "")
+}
+
+/// The same with a timeout.
+fn weir_within(chain: &Upstream, deep: &Upstream, more: &str, timeout: &str) -> Weir {
     Weir::configured(&format!(
         "pools:
   chain: {{ endpoints: [{{ url: \"{0}\" }}]{more} }}
   deep: {{ endpoints: [{{ url: \"{1}/base\" }}] }}
 routes: {{ m: {{ targets: [{{ pool: chain }}] }} }}
 passthrough:
-  - {{ prefix: /chain, pool: chain }}
+  - {{ prefix: /chain, pool: chain{timeout} }}
   - {{ prefix: /chain/deep, pool: deep }}
 ",
         chain.url(),
@@ -168,4 +174,37 @@ fn a_pools_key_takes_the_place_of_the_callers() {
     assert_eq!(ask(&weir, "GET", "/chain/x", &theirs, b"").status, 200);
     let got = eventually("the request", || chain.got().pop());
     assert_eq!((got.header("authorization"), got.header("cookie")), (Some("Bearer ours"), None));
+}
+
+#[test]
+fn the_timeout_is_for_a_whole_answer_and_for_the_first_event_of_a_stream() {
+    let chain = Upstream::with(|got, socket| {
+        let late = got.line.contains("late");
+        if late {
+            pause(Duration::from_secs(30));
+        }
+        let mut alive = socket.write_all(SSE_HEAD).is_ok();
+        for _ in 0..4 {
+            alive = alive && socket.write_all(&chunk(b"data: 1\n\n")).is_ok();
+            pause(Duration::from_millis(400));
+        }
+        alive && socket.write_all(LAST_CHUNK).is_ok()
+    });
+    let weir = weir_within(&chain, &Upstream::new(), "", ", timeout: 800ms");
+    let stream = ask(&weir, "POST", "/chain/stream", &[], b"{}");
+    assert!(stream.whole && stream.text() == "data: 1\n\n".repeat(4), "{}", stream.text());
+    let late = ask(&weir, "POST", "/chain/late", &[], b"{}");
+    assert_eq!((late.status, late.json()["detail"].is_string()), (504, true), "{}", late.text());
+}
+
+#[test]
+fn a_document_need_not_be_an_object() {
+    let chain = Upstream::with(|_, socket| {
+        let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n[1,2]";
+        // The end of the connection is the end of the answer.
+        socket.write_all(head).is_err()
+    });
+    let weir = weir(&chain, &Upstream::new(), "");
+    let answer = ask(&weir, "GET", "/chain/x", &[], b"");
+    assert_eq!((answer.whole, answer.text().as_str()), (true, "[1,2]"));
 }

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -24,8 +25,10 @@ struct Common {
     telemetry: Shared,
     /// Where the call that hyper has just made left its note for the task that hyper starts for it next.
     next: Mutex<Option<Taking>>,
-    /// Wakes every stream: Weir stops.
+    /// Wakes every stream: Weir does not wait for all of them any more.
     ending: Notify,
+    /// How often that was.
+    told: AtomicU32,
     /// Lets the doors wait for the streams too.
     _guard: mpsc::Sender<()>,
 }
@@ -33,7 +36,14 @@ struct Common {
 impl Streams {
     pub(super) fn new(client_stall: Duration, telemetry: Shared, guard: mpsc::Sender<()>) -> Self {
         let (next, ending) = (Mutex::default(), Notify::new());
-        Self(Arc::new(Common { client_stall, telemetry, next, ending, _guard: guard }))
+        Self(Arc::new(Common {
+            client_stall,
+            telemetry,
+            next,
+            ending,
+            told: AtomicU32::new(0),
+            _guard: guard,
+        }))
     }
 
     /// The note of the call that is being made.
@@ -45,6 +55,7 @@ impl Streams {
 
     /// Has every stream look at its state once more.
     pub(super) fn wake_all(&self) {
+        self.0.told.fetch_add(1, Ordering::SeqCst);
         self.0.ending.notify_waiters();
     }
 }
@@ -63,15 +74,18 @@ where
 async fn run<F: Future<Output = ()>>(stream: F, taking: Taking, common: Arc<Common>) {
     let mut watched = Watched { stream: pin!(stream), taking, stall: None, common: &common };
     let mut ending = pin!(common.ending.notified());
-    let mut asked = false;
+    // Once for each time is enough: a task is woken in the same way for all its life.
+    let mut asked = None;
     std::future::poll_fn(|context| {
         let polled = watched.poll(context);
-        // Once is enough: a task is woken in the same way for all its life. Told already, it was polled too early.
-        if polled.is_pending()
-            && !std::mem::replace(&mut asked, true)
-            && ending.as_mut().poll(context).is_ready()
-        {
-            context.waker().wake_by_ref();
+        let told = common.told.load(Ordering::SeqCst);
+        if polled.is_pending() && asked != Some(told) {
+            asked = Some(told);
+            ending.set(common.ending.notified());
+            // Told meanwhile, the stream was polled too early.
+            if ending.as_mut().poll(context).is_ready() || common.told.load(Ordering::SeqCst) != told {
+                context.waker().wake_by_ref();
+            }
         }
         polled
     })
