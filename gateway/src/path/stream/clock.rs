@@ -52,7 +52,16 @@ impl Clock {
 
     /// Something was handed to the caller.
     pub(super) fn handed(&mut self) {
-        self.turn = Turn::Caller(self.goal.map(|_| Instant::now()));
+        let Some((goal, _)) = &mut self.goal else {
+            self.turn = Turn::Caller(None);
+            return;
+        };
+        let now = Instant::now();
+        // More was there as soon as the caller asked: all the time since the last piece was its own.
+        if let Turn::Caller(Some(handed)) = self.turn {
+            *goal += now - handed;
+        }
+        self.turn = Turn::Caller(Some(now));
     }
 
     /// The first token has come.
@@ -137,6 +146,15 @@ mod tests {
         // Handed over ten seconds ago, and only now asked for more.
         let (due, code) = due(&mut clock);
         assert!(due >= earlier + 11 * SECOND && code == "answer_timeout");
+    }
+
+    #[test]
+    fn a_slow_callers_time_is_not_the_upstreams_where_more_was_always_there() {
+        let Some(earlier) = Instant::now().checked_sub(10 * SECOND) else { return };
+        let mut clock = Clock::new(Term::Whole { end: earlier + SECOND }, false, earlier);
+        clock.came();
+        clock.handed();
+        assert!(due(&mut clock).0 >= earlier + 11 * SECOND, "asked for more ten seconds late, and got it");
     }
 
     #[tokio::test]
