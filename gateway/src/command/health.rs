@@ -74,7 +74,10 @@ fn is_authority(text: &str) -> bool {
 }
 
 fn status(mut stream: impl Read + Write, host: &str) -> io::Result<String> {
-    write!(stream, "GET /health/ready HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
+    // In one piece: a server may answer and close before it has read the last of several.
+    stream.write_all(
+        format!("GET /health/ready HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").as_bytes(),
+    )?;
     let mut line = Vec::new();
     // No further than the status line: a server may keep the connection open behind it.
     BufReader::new(stream.take(LINE_BYTES_MAX)).read_until(b'\n', &mut line)?;
