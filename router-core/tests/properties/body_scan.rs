@@ -61,7 +61,16 @@ fn refused(body: &[u8], reason: &Reason, parsed: Option<&Object<'_>>) {
             assert!((1..=line.len() + 1).contains(column), "the column is one of the line's");
         }
         Reason::TooDeep { limit } => assert!(*limit == DEPTH_MAX && depth(body) > DEPTH_MAX),
-        Reason::DuplicateKey { key } => assert!(parsed.expect("valid otherwise").all(key).count() > 1),
+        Reason::DuplicateKey { key: "include_usage" } => {
+            let options = parsed.and_then(|body| body.only("stream_options")).expect("there are options");
+            let options = parse(options.get().as_bytes()).expect("they are an object");
+            assert!(options.all("include_usage").count() > 1);
+        }
+        Reason::DuplicateKey { key } => {
+            let same = |name: &&RawValue| text(name).is_some_and(|name| name.eq_ignore_ascii_case(key));
+            let names = parsed.expect("valid otherwise").0.iter().map(|(name, _)| *name);
+            assert!(names.filter(same).count() > 1);
+        }
         Reason::MissingModel => assert_eq!(parsed.expect("valid otherwise").all("model").count(), 0),
         Reason::ModelNotString => {
             let model = parsed.expect("valid otherwise").only("model").expect("there is one");
