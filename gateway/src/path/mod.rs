@@ -66,7 +66,7 @@ pub(crate) fn build(
 }
 
 /// One call's exchange with a model, in room order.
-async fn exchange(mut call: Call) -> Reply {
+async fn exchange(mut call: Box<Call>) -> Reply {
     // A canary's header, else the weights, over the targets that speak the caller's API.
     let target = route::choose(&call)?;
     // In flight from before dispatch to the last byte of the answer, on every way out.
@@ -75,7 +75,10 @@ async fn exchange(mut call: Call) -> Reply {
     let route = call.route.clone();
     // One attempt; dropping it at any point closes its connection, which stops the upstream.
     let account = call.account.clone();
-    let answer = while_served(&account, send::send(&mut call, &route.targets[target], permit)).await?;
+    let answer = {
+        let attempt = pin!(send::send(&mut call, &route.targets[target], permit));
+        while_served(&account, attempt).await?
+    };
     // Relayed as it arrives, watched in passing.
     Ok(stream::relay(&call, target, answer))
 }
@@ -84,9 +87,8 @@ async fn exchange(mut call: Call) -> Reply {
 /// changes.
 async fn while_served<T>(
     account: &Account,
-    room: impl Future<Output = Result<T, Failure>>,
+    mut room: Pin<&mut impl Future<Output = Result<T, Failure>>>,
 ) -> Result<T, Failure> {
-    let mut room = pin!(room);
     poll_fn(|context| match account.is_stopped() {
         true => Poll::Ready(Err(Reason::Draining.into())),
         false => room.as_mut().poll(context),

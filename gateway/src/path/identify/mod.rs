@@ -59,7 +59,10 @@ impl<S> Identify<S> {
 
 impl<S> Service<Known> for Identify<S>
 where
-    S: Service<Call, Response = Response<AnswerBody>, Error = Failure, Future: Send> + Clone + Send + 'static,
+    S: Service<Box<Call>, Response = Response<AnswerBody>, Error = Failure, Future: Send>
+        + Clone
+        + Send
+        + 'static,
 {
     type Response = Response<AnswerBody>;
     type Error = Failure;
@@ -74,8 +77,9 @@ where
         let mut inner = self.inner.clone();
         Box::pin(async move {
             match request.intent.operation {
-                Operation::Models => models::list(&gateway, &request).await,
-                Operation::Model => models::one(&gateway, &request).await,
+                // What is rare is kept apart, so that every call's future stays small.
+                Operation::Models => Box::pin(models::list(&gateway, &request)).await,
+                Operation::Model => Box::pin(models::one(&gateway, &request)).await,
                 _ => {
                     let call = identify(&gateway, request).await?;
                     inner.call(call).await
@@ -85,7 +89,7 @@ where
     }
 }
 
-async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
+async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failure> {
     let Known { account, origin, intent, passthrough, head, body } = request;
     if passthrough.is_none() && body::is_encoded(&head.headers) {
         discard(body, &head);
@@ -105,7 +109,7 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
     account.facts().bytes_in = body.len() as u64;
     if let Some(route) = passthrough {
         account.facts().route = Some(route.clone());
-        return Ok(Call {
+        return Ok(Box::new(Call {
             account,
             origin,
             intent,
@@ -115,7 +119,7 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
             model_span: 0..0,
             ask_usage: None,
             route,
-        });
+        }));
     }
     let scan = scan(&body)?;
     let route = snapshot.route(&scan.model).filter(|route| route.speaks(intent.dialect));
@@ -129,5 +133,5 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Call, Failure> {
         facts.route = Some(route.clone());
     }
     let (model_span, ask_usage) = (scan.model_span, scan.ask_usage);
-    Ok(Call { account, origin, intent, head, body, _held: held, model_span, ask_usage, route })
+    Ok(Box::new(Call { account, origin, intent, head, body, _held: held, model_span, ask_usage, route }))
 }

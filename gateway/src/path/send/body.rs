@@ -11,12 +11,13 @@ use router_core::identify::Rope;
 /// A [`Rope`] as an HTTP body.
 #[derive(Clone, Debug)]
 pub(crate) struct RopeBody {
-    left: Rope,
+    /// Boxed, because a request is moved a dozen times on its way to the wire.
+    left: Box<Rope>,
 }
 
 impl RopeBody {
     pub(crate) fn new(rope: Rope) -> Self {
-        Self { left: rope }
+        Self { left: Box::new(rope) }
     }
 }
 
