@@ -102,7 +102,7 @@ fn who_waits_to_be_told_to_send_a_body_is_told_by_weir() {
 fn what_is_weirs_to_say_is_not_the_callers() {
     let theirs = [
         ("x-weir-segment", "enterprise"),
-        ("x-weir-deadline-ms", "1"),
+        ("x-weir-deadline-ms", "60000"),
         ("X-Forwarded-For", "10.0.0.1"),
         ("x-forwarded-host", "evil.example"),
         ("x-forwarded-proto", "https"),
