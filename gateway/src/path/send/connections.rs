@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 use super::http1::Wire;
 use super::http2::{Lines, Opened, Stream, is_unprocessed};
 use super::idle::Idle;
+use super::probe::Probed;
 use super::{Clocks, RopeBody};
 use crate::path::Failure;
 use crate::snapshot::Endpoint;
@@ -179,10 +180,12 @@ impl Connections {
     }
 
     async fn dial_http1(&self) -> io::Result<Wire> {
-        let stream = self.dial().await?;
+        let (stream, probe) = Probed::new(self.dial().await?);
         match &self.tls {
-            Some((connector, name)) => Wire::start(connector.connect(name.clone(), stream).await?).await,
-            None => Wire::start(stream).await,
+            Some((connector, name)) => {
+                Wire::start(connector.connect(name.clone(), stream).await?, probe).await
+            }
+            None => Wire::start(stream, probe).await,
         }
         .map_err(io::Error::other)
     }

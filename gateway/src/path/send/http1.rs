@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::RopeBody;
+use super::probe::Probe;
 
 /// What may be read ahead of a slow caller on one connection, and the largest answer head.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -34,6 +35,7 @@ pub(super) struct Wire {
     bell: Arc<Bell>,
     /// The bell as what the connection rings.
     waker: Waker,
+    probe: Probe,
 }
 
 /// Wakes whoever drives the connection now. While it is being driven, the wake-ups that it causes itself (its
@@ -52,8 +54,8 @@ const DRIVING: u8 = 1;
 const RUNG: u8 = 2;
 
 impl Wire {
-    /// Speaks HTTP/1.1 on a stream.
-    pub(super) async fn start<T>(stream: T) -> hyper::Result<Self>
+    /// Speaks HTTP/1.1 on a stream, whose socket hears of `probe`.
+    pub(super) async fn start<T>(stream: T, probe: Probe) -> hyper::Result<Self>
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -62,7 +64,7 @@ impl Wire {
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         let bell = Arc::new(Bell::default());
         let waker = Waker::from(bell.clone());
-        Ok(Self { sender, driver: Some(Box::pin(connection)), bell, waker })
+        Ok(Self { sender, driver: Some(Box::pin(connection)), bell, waker, probe })
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -108,6 +110,12 @@ impl Wire {
             Poll::Pending
         });
         debug_assert!(polled.is_pending(), "a connection's end is in its state");
+    }
+
+    /// The same, with what the runtime has not told yet.
+    pub(super) fn poll_now(&mut self, context: &mut Context<'_>) {
+        self.probe.ask();
+        self.poll(context);
     }
 
     /// Whether it can take a request.

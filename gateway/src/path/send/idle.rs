@@ -14,6 +14,9 @@ use super::http1::Wire;
 /// How long a connection is kept without use. Many servers close theirs earlier, and are then heard; those that
 /// do not mostly would at 60 s, when a request could meet a connection that is just going away.
 const IDLE: Duration = Duration::from_secs(50);
+/// From how long without use on the system itself is asked whether a connection still stands: at full load one is
+/// used again sooner, and then its end is hardly ever on its way.
+const PROBE_AFTER: Duration = Duration::from_millis(1);
 /// Unused connections that are kept for one endpoint.
 const IDLE_MAX: usize = 1024;
 
@@ -53,7 +56,11 @@ impl Idle {
         loop {
             // One at a time: what is no good any more is dropped without the lock.
             let mut entry = self.kept().pop_back()?;
-            if entry.since.elapsed() < IDLE && self.stands(&mut entry.wire) {
+            let unused = entry.since.elapsed();
+            if unused >= PROBE_AFTER {
+                entry.wire.poll_now(&mut Context::from_waker(&self.waker));
+            }
+            if unused < IDLE && self.stands(&mut entry.wire) {
                 return Some(entry.wire);
             }
         }
@@ -99,5 +106,52 @@ async fn sweep(idle: Weak<Idle>, stirred: Arc<Stirred>) {
         stirred.0.notified().await;
         let Some(idle) = idle.upgrade() else { return };
         idle.kept().retain_mut(|entry| idle.stands(&mut entry.wire));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use tokio::net::TcpStream;
+
+    use super::super::probe::Probed;
+    use super::*;
+
+    /// A kept connection, and its upstream's side.
+    async fn kept() -> (Arc<Idle>, std::net::TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, probe) = Probed::new(stream);
+        let idle = Idle::new();
+        idle.put(Wire::start(stream, probe).await.unwrap());
+        tokio::time::sleep(2 * PROBE_AFTER).await;
+        (idle, listener.accept().unwrap().0)
+    }
+
+    // One thread, and nothing is awaited behind the end: the runtime cannot have told of it.
+    #[tokio::test]
+    async fn a_connection_that_its_upstream_has_just_closed_is_not_handed_out() {
+        let (idle, upstream) = kept().await;
+        drop(upstream);
+        assert!(idle.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn nor_is_one_on_which_something_came_unasked() {
+        let (idle, mut upstream) = kept().await;
+        upstream.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").unwrap();
+        assert!(idle.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn one_that_stands_is_and_its_end_is_heard_later() {
+        let (idle, upstream) = kept().await;
+        let wire = idle.take().unwrap();
+        idle.put(wire);
+        drop(upstream);
+        while !idle.kept().is_empty() {
+            tokio::task::yield_now().await;
+        }
     }
 }

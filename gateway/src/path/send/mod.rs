@@ -8,6 +8,7 @@ mod head;
 mod http1;
 mod http2;
 mod idle;
+mod probe;
 pub(crate) mod tls;
 
 use std::future::poll_fn;
