@@ -45,6 +45,28 @@ fn wait_for_end(socket: &mut TcpStream) {
 }
 
 #[test]
+fn a_body_that_its_caller_broke_off_goes_nowhere_whatever_the_reset_is_called() {
+    let upstream = Upstream::new();
+    let pool = one_pool(&[upstream.url()], "");
+    let weir = Weir::configured(&format!("{pool}\npassthrough: [{{ prefix: /chain, pool: p }}]\n"));
+    assert_eq!(chat(&weir.data, ASK).status, 200);
+    for (stream, reason) in [(1, 0_u32), (3, 8)] {
+        let id = format!("broken-{stream}");
+        let mut head = post_head("/chain/invoke");
+        head.extend(fields(&[("x-request-id", &id)]));
+        let mut raw = Raw::to(&weir.data, &[]);
+        let frames = [
+            frame(HEADERS, END_HEADERS, 1, &head),
+            frame(DATA, 0, 1, b"half"),
+            frame(RST_STREAM, 0, 1, &reason.to_be_bytes()),
+        ];
+        assert!(raw.send(&frames.concat()));
+        assert_eq!(weir.call_line(&id)["end"], "client_gone");
+    }
+    assert_eq!(upstream.got().len(), 1);
+}
+
+#[test]
 fn a_call_goes_up_as_one_of_http1_would() {
     let upstream = Upstream::new();
     let weir = Weir::configured(&one_pool(&[upstream.url()], ""));

@@ -128,6 +128,19 @@ fn a_stream_that_is_reset_ends_with_an_error_event() {
 }
 
 #[test]
+fn a_document_that_is_reset_is_cut_whatever_the_reset_is_called() {
+    let upstream = Http2Upstream::new(None);
+    let weir = before(&upstream);
+    let mut call = begin(&weir, "part", ASK);
+    assert_eq!(call.head().status, 200);
+    assert!(call.chunk().is_some());
+    upstream.release();
+    let mut rest = Vec::new();
+    assert!(!call.chunks(&mut rest), "half a document was dressed as a whole one");
+    assert_eq!(ask(&weir, "").status, 200);
+}
+
+#[test]
 fn a_refused_call_is_tried_once_more() {
     let upstream = Http2Upstream::new(None);
     let weir = before(&upstream);

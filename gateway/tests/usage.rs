@@ -9,6 +9,7 @@ use std::time::Duration;
 use loadtest::modelsim;
 use support::client::{Answer, post};
 use support::config::{ASK, one_pool};
+use support::events::is_error_event;
 use support::pause;
 use support::refusal::{ANTHROPIC, OPENAI};
 use support::upstream::{LAST_CHUNK, SSE_HEAD, Upstream, chunk};
@@ -60,6 +61,23 @@ fn a_stream_is_asked_for_its_counts_and_its_caller_does_not_see_them() {
         assert_eq!((&line["prompt_tokens"], &line["completion_tokens"]), (&7.into(), &2.into()));
         assert_eq!((&line["end"], &line["finish"]), (&"complete".into(), &"stop".into()));
         assert!((weir.metric_sum("weir_tokens_total") - 18.0).abs() < 0.5);
+    }
+}
+
+#[test]
+fn of_a_stream_that_is_cut_within_an_event_its_caller_reads_only_the_error() {
+    const HALF: &str = "data: {\"choices\":[{\"index\":0,\"de";
+    for part in [HALF, &COUNTS[..COUNTS.len() / 2], &COUNTS[..COUNTS.len() - 1]] {
+        let upstream = Upstream::with(move |_, socket| {
+            let bytes = [SSE_HEAD, &chunk(BEFORE.as_bytes()), &chunk(part.as_bytes())].concat();
+            socket.write_all(&bytes).unwrap_or_default();
+            false
+        });
+        let weir = weir(&upstream, "always");
+        let answer = ask(&weir, OPENAI, STREAM);
+        let text = answer.text();
+        let rest = text.strip_prefix(BEFORE).unwrap();
+        assert!(answer.whole && is_error_event(OPENAI, rest.trim_start()), "{text}");
     }
 }
 
@@ -118,19 +136,6 @@ fn an_announced_length_does_not_outlive_what_is_taken_out() {
     let answer = ask(&weir, OPENAI, STREAM);
     assert!(answer.whole && answer.header("content-length").is_none());
     assert_eq!(answer.text(), [BEFORE, AFTER].concat());
-}
-
-#[test]
-fn a_stream_that_breaks_gives_all_that_had_come() {
-    const HALF: &str = "data: {\"choices\":[{\"index\":0,\"de";
-    let upstream = Upstream::with(|_, socket| {
-        socket.write_all(&[SSE_HEAD, &chunk(HALF.as_bytes())].concat()).unwrap_or_default();
-        false
-    });
-    let weir = weir(&upstream, "always");
-    let text = ask(&weir, OPENAI, STREAM).text();
-    let rest = text.strip_prefix(HALF).unwrap();
-    assert!(support::events::is_error_event(OPENAI, rest.trim_start()), "{rest:?}");
 }
 
 /// The simulated model server sends its counts only when asked.

@@ -26,7 +26,7 @@ pub struct Got {
 
 /// An upstream on a free port. What it does with a request, `x-test` says:
 /// `hold` answers when the test says so, `stream` sends one event and the rest when the test says so, `reset` sends
-/// one event and resets, `refuse N` refuses the first N without having done anything, `flood` sends without end,
+/// one event and resets, `part` sends half a document and resets without an error when the test says so, `refuse N` refuses the first N without having done anything, `flood` sends without end,
 /// `goaway` answers and ends its connection; without it, it answers with a small chat completion.
 pub struct Http2Upstream {
     pub port: u16,
@@ -172,6 +172,12 @@ async fn answer(
     if !streams {
         let whole = completion();
         let body = whole.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+        if behaviour == "part" {
+            sending.send_data(whole[body..whole.len() / 2].to_vec().into(), false).unwrap();
+            released.await;
+            sending.send_reset(Reason::NO_ERROR);
+            return;
+        }
         sending.send_data(whole[body..].to_vec().into(), true).unwrap();
         return;
     }

@@ -223,6 +223,12 @@ impl Lease {
         }
     }
 
+    /// Whether a body has come to an end that its upstream did not set: hyper takes a stream that was reset with
+    /// `NO_ERROR` for one that has ended.
+    pub(crate) fn is_cut(&self, body: &Incoming) -> bool {
+        matches!(self.held, Held::Http2 { .. }) && !body.is_end_stream()
+    }
+
     /// The answer's body for those who read it to its end.
     pub(crate) fn driving(&mut self, body: Incoming) -> Driven<'_> {
         Driven { lease: self, body }

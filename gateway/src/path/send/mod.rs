@@ -109,6 +109,10 @@ async fn early(response: &mut Response<Incoming>, lease: &mut Lease) -> Result<E
         Poll::Pending => Ok(None),
         Poll::Ready(Some(Err(error))) => Err(Failure::caused(Reason::BadResponse, &error)),
         Poll::Ready(Some(Ok(frame))) => Ok(Some(Some(frame))),
+        Poll::Ready(None) if lease.is_cut(response.body()) => Err(Failure::new(
+            Reason::BadResponse,
+            "the upstream reset its stream before its answer had ended",
+        )),
         Poll::Ready(None) => Ok(Some(None)),
     }
 }

@@ -134,6 +134,9 @@ impl Relay {
                         self.end();
                     }
                 }
+                Poll::Ready(None) if self.is_reset() => {
+                    self.cut(&CUT, "the upstream reset its stream before its answer had ended".into());
+                }
                 // Trailers end a body. They go no further: nobody asked for them.
                 Poll::Ready(Some(Ok(_)) | None) => self.end(),
                 Poll::Ready(Some(Err(error))) => self.cut(&CUT, causes(&error)),
@@ -144,9 +147,8 @@ impl Relay {
                 Poll::Pending => break,
             }
         }
-        if let (State::LastWords(_) | State::Over | State::Broken(_), Some(filter)) =
-            (&self.state, &mut self.filter)
-        {
+        // Of a stream that was cut no part of an event is passed on: its caller could not read it, nor what follows.
+        if let (State::Over, Some(filter)) = (&self.state, &mut self.filter) {
             gathered.add(filter.end());
         }
         if gathered.is_empty() {
@@ -174,6 +176,11 @@ impl Relay {
             Some((lease, _)) => lease.poll_frame(&mut self.upstream, context),
             None => Poll::Ready(None),
         }
+    }
+
+    /// Whether the upstream broke off what hyper says has ended.
+    fn is_reset(&self) -> bool {
+        self.held.as_ref().is_some_and(|(lease, _)| lease.is_cut(&self.upstream))
     }
 
     fn observe(&mut self, data: &[u8]) {
