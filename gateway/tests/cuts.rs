@@ -165,7 +165,6 @@ fn a_cut_answer_to_which_no_event_can_be_added_is_aborted() {
     let cases = [
         [&head("application/json", "content-length: 500"), half].concat(),
         [&head("application/json", "transfer-encoding: chunked"), chunk(half).as_slice()].concat(),
-        [&head("text/event-stream", "content-length: 500"), token(OPENAI, "Dear").as_slice()].concat(),
     ];
     for bytes in cases {
         let shown = String::from_utf8_lossy(&bytes).into_owned();
@@ -178,6 +177,27 @@ fn a_cut_answer_to_which_no_event_can_be_added_is_aborted() {
         assert_eq!(answer.status, 200);
         assert!(!answer.whole, "dressed as complete: {shown}");
         assert_eq!(weir.call_line("aborted")["end"], "upstream_cut");
+    }
+}
+
+#[test]
+fn a_cut_stream_gets_its_error_event_whatever_length_was_announced() {
+    let event = token(OPENAI, "Dear");
+    for (length, body) in [(500, event.clone()), (event.len(), event), (0, Vec::new())] {
+        let sent = body.clone();
+        let upstream = Upstream::with(move |_, socket| {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {length}\r\n\r\n"
+            );
+            socket.write_all(&[head.as_bytes(), &sent].concat()).unwrap_or_default();
+            false
+        });
+        let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+        let answer = post(&weir.data, OPENAI, &[("x-request-id", "announced")], ASK_STREAM);
+        assert!(answer.whole && answer.status == 200, "{length}");
+        let said = answer.body.strip_prefix(body.as_slice()).unwrap();
+        assert!(is_error_event(OPENAI, &String::from_utf8_lossy(said)), "{length}: {}", answer.text());
+        assert_eq!(weir.call_line("announced")["end"], "upstream_cut");
     }
 }
 

@@ -21,9 +21,15 @@ const ANTHROPIC_FINISH: &[u8] = b"event: message_delta\ndata: {\"type\":\"messag
 
 /// The error event that Weir adds to a stream which cannot be finished.
 pub fn is_error_event(path: &str, event: &str) -> bool {
-    let (start, kind) =
-        if path == ANTHROPIC { ("event: error\ndata: ", "api_error") } else { ("data: ", "upstream_error") };
+    let (start, kinds): (_, &[&str]) = if path == ANTHROPIC {
+        ("event: error\ndata: ", &["api_error", "timeout_error"])
+    } else {
+        ("data: ", &["upstream_error"])
+    };
     let data = event.strip_prefix(start).and_then(|rest| rest.strip_suffix("\n\n"));
     let data = data.and_then(|data| serde_json::from_str::<serde_json::Value>(data).ok());
-    data.is_some_and(|data| data["error"]["type"] == kind && data["error"]["message"].is_string())
+    data.is_some_and(|data| {
+        let kind = data["error"]["type"].as_str().unwrap_or_default();
+        kinds.contains(&kind) && data["error"]["message"].is_string()
+    })
 }

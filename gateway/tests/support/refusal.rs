@@ -35,7 +35,8 @@ fn anthropic_type(status: u16) -> &'static str {
     match status {
         404 => "not_found_error",
         413 => "request_too_large",
-        502 | 504 => "api_error",
+        502 => "api_error",
+        504 => "timeout_error",
         _ => "invalid_request_error",
     }
 }

@@ -33,9 +33,10 @@ pub(super) fn error(message: &str, status: u16, request_id: &str) -> String {
     json(&Envelope { r#type: "error", error, request_id: Some(request_id) })
 }
 
-/// The event that ends a broken stream.
-pub(super) fn error_event(message: &str) -> String {
-    let error = Error { r#type: "api_error", message };
+/// The event that ends a broken stream; `code` is Weir's.
+pub(super) fn error_event(message: &str, code: &str) -> String {
+    let kind = if code.ends_with("_timeout") { "timeout_error" } else { "api_error" };
+    let error = Error { r#type: kind, message };
     format!("event: error\ndata: {}\n\n", json(&Envelope { r#type: "error", error, request_id: None }))
 }
 
@@ -60,6 +61,7 @@ const fn error_type(status: u16) -> &'static str {
         404 => "not_found_error",
         413 => "request_too_large",
         429 => "rate_limit_error",
+        504 => "timeout_error",
         529 => "overloaded_error",
         400..=499 => "invalid_request_error",
         _ => "api_error",

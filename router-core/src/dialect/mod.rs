@@ -117,7 +117,7 @@ impl Dialect {
     pub fn error_event(self, message: &str, kind: &str, code: &str) -> String {
         match self {
             Self::OpenAi => openai::error_event(message, kind, code),
-            Self::Anthropic => anthropic::error_event(message),
+            Self::Anthropic => anthropic::error_event(message, code),
             Self::Passthrough => passthrough::error_event(message, kind, code),
         }
     }

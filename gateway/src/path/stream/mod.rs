@@ -51,12 +51,13 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
         }
         _ => Watch::Nothing,
     };
-    let filter = matches!(watch, Watch::Events(_)) && withhold_usage;
-    if filter {
-        // What is announced will not all come.
+    let events = matches!(watch, Watch::Events(_));
+    let filter = events && withhold_usage;
+    if events {
+        // Less may come if the token counts are withheld, and more if it breaks off: an event that says so.
         head.headers.remove(CONTENT_LENGTH);
     }
-    let clock = Clock::new(term, matches!(watch, Watch::Events(_)), Instant::now());
+    let clock = Clock::new(term, events, Instant::now());
     let relay = Relay {
         upstream,
         early,
