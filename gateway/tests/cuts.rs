@@ -201,6 +201,27 @@ fn a_cut_stream_gets_its_error_event_whatever_length_was_announced() {
     }
 }
 
+/// A finish reason says that the text is whole; half an event behind it, that more was to come.
+#[test]
+fn a_stream_that_ends_with_its_connection_within_an_event_is_cut() {
+    let begun = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    for (half, whole) in [("", true), ("data: [DONE]", true), ("data: {\"choices\":[],\"usa", false)] {
+        let upstream = Upstream::with(move |_, socket| {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+            socket.write_all([head, begun, half].concat().as_bytes()).unwrap_or_default();
+            false
+        });
+        let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+        let answer = post(&weir.data, OPENAI, &[("x-request-id", "ended")], ASK_STREAM);
+        let text = answer.text();
+        let rest = text.strip_prefix(begun).and_then(|rest| rest.strip_prefix(half)).unwrap();
+        assert_eq!(rest.is_empty(), whole, "{text}");
+        assert!(whole || is_error_event(OPENAI, rest.trim_start()), "{text}");
+        let end = if whole { "complete" } else { "upstream_cut" };
+        assert_eq!(weir.call_line("ended")["end"], end, "{text}");
+    }
+}
+
 /// Without a length or chunks, only the answer itself says whether it is whole.
 #[test]
 fn an_answer_that_ends_with_its_connection_must_be_whole() {

@@ -212,6 +212,9 @@ impl Relay {
             watch.end();
             match watch.outcome() {
                 StreamEnd::Open => return self.cut(&CUT, "the stream ended without a finish".into()),
+                StreamEnd::Finished if self.unframed && watch.is_mid_event() => {
+                    return self.cut(&CUT, "the connection closed within an event".into());
+                }
                 StreamEnd::Failed => self.note_failed("the upstream sent an error event".into()),
                 StreamEnd::Finished | StreamEnd::Complete => {}
             }
