@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use h2::Reason;
 
 use support::client::{Connection, chat, get, post, request};
@@ -88,6 +90,20 @@ fn calls_that_come_at_once_open_no_more_than_they_need() {
     assert_eq!(upstream.connections(), 1);
     upstream.release();
     assert!(calls.iter_mut().all(|call| call.answer().status == 200));
+}
+
+#[test]
+fn calls_that_need_several_connections_do_not_wait_for_one_after_the_other() {
+    let upstream = Http2Upstream::slow_to_open(1, Duration::from_millis(600));
+    let config = one_pool(&[upstream.url()], ", http2: true, timeouts: { connect: 2s }");
+    let weir = Weir::configured(&config);
+    let mut calls = vec![begin(&weir, "hold", ASK)];
+    eventually("what the upstream allows is known", || (upstream.got().len() == 1).then_some(()));
+    calls.extend((0..5).map(|_| begin(&weir, "hold", ASK)));
+    eventually("all calls arrive", || (upstream.got().len() == 6).then_some(()));
+    upstream.release();
+    assert!(calls.iter_mut().all(|call| call.answer().status == 200));
+    assert_eq!(upstream.connections(), 6);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -43,23 +44,30 @@ struct Shared {
     refused: AtomicUsize,
     release: Notify,
     streams_max: Option<u32>,
+    /// How long it takes to say how many streams it allows.
+    settles_after: Duration,
 }
 
 impl Http2Upstream {
     pub fn new(streams_max: Option<u32>) -> Self {
-        Self::start(streams_max, None)
+        Self::start(streams_max, Duration::ZERO, None)
+    }
+
+    /// One that takes this long to open a connection.
+    pub fn slow_to_open(streams_max: u32, after: Duration) -> Self {
+        Self::start(Some(streams_max), after, None)
     }
 
     /// One behind TLS.
     pub fn secure(config: Arc<ServerConfig>) -> Self {
-        Self::start(None, Some(config.into()))
+        Self::start(None, Duration::ZERO, Some(config.into()))
     }
 
-    fn start(streams_max: Option<u32>, tls: Option<TlsAcceptor>) -> Self {
+    fn start(streams_max: Option<u32>, settles_after: Duration, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared { streams_max, ..Shared::default() });
+        let shared = Arc::new(Shared { streams_max, settles_after, ..Shared::default() });
         let serving = shared.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -119,6 +127,7 @@ async fn connected(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shar
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, shared: &Arc<Shared>) {
+    tokio::time::sleep(shared.settles_after).await;
     let mut builder = h2::server::Builder::new();
     if let Some(streams_max) = shared.streams_max {
         builder.max_concurrent_streams(streams_max);

@@ -23,6 +23,8 @@ use super::RopeBody;
 
 /// Connections to one endpoint. Calls beyond what they carry wait for a stream.
 const LINES_MAX: usize = 64;
+/// Connections that are opened at the same time.
+const OPENING_MAX: usize = 8;
 /// Streams on one connection, however many more the upstream allows: what a lost connection takes with it.
 const STREAMS_MAX: usize = 128;
 /// What may be read ahead of a slow caller.
@@ -42,9 +44,17 @@ pub(super) struct Lines {
     scheme: Scheme,
     authority: Authority,
     open: Mutex<Vec<Arc<Line>>>,
-    /// Held while a connection is opened: calls that come meanwhile wait for it rather than open others.
-    opening: tokio::sync::Mutex<()>,
+    /// Held while a connection is opened: as many calls as it will carry wait for it rather than open others; those
+    /// that come after them open the next at the same time.
+    opening: [tokio::sync::Mutex<()>; OPENING_MAX],
+    /// Calls that have no place yet.
+    waiting: AtomicUsize,
+    /// Streams that the upstream allowed on its last connection.
+    allowed: AtomicUsize,
 }
+
+/// A call that has no place yet.
+struct Waiting<'a>(&'a AtomicUsize);
 
 /// A connection. Its tasks end with the last call that uses it.
 struct Line {
@@ -64,7 +74,14 @@ impl Lines {
     pub(super) fn new(tls: bool, authority: &str) -> Option<Self> {
         let scheme = if tls { Scheme::HTTPS } else { Scheme::HTTP };
         let authority = authority.parse().ok()?;
-        Some(Self { scheme, authority, open: Mutex::default(), opening: tokio::sync::Mutex::default() })
+        Some(Self {
+            scheme,
+            authority,
+            open: Mutex::default(),
+            opening: Default::default(),
+            waiting: AtomicUsize::new(0),
+            allowed: AtomicUsize::new(STREAMS_MAX),
+        })
     }
 
     /// A place on a connection that has room, or on a new one from `dial`.
@@ -72,11 +89,15 @@ impl Lines {
         if let Some(stream) = self.with_room() {
             return Ok(stream);
         }
-        let _opening = self.opening.lock().await;
+        let waiting = Waiting(&self.waiting);
+        let before = waiting.0.fetch_add(1, Ordering::Relaxed);
+        let connection = before / self.allowed.load(Ordering::Relaxed).max(1);
+        let _opening = self.opening[connection.min(OPENING_MAX - 1)].lock().await;
         if let Some(stream) = self.with_room().or_else(|| self.beyond_room()) {
             return Ok(stream);
         }
         let Opened(line) = dial().await?;
+        self.allowed.store(line.streams_max(), Ordering::Relaxed);
         let stream = line.take_place();
         self.open().push(line);
         Ok(stream)
@@ -112,6 +133,12 @@ impl Lines {
 
     fn open(&self) -> MutexGuard<'_, Vec<Arc<Line>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
