@@ -191,7 +191,7 @@ fn a_caller_that_does_not_read_holds_back_nobody_else() {
     // As many as would use up a connection's window if theirs were all it had.
     let slow: Vec<_> = (0..40).map(|_| begin(&weir, "flood", ASK_STREAM)).collect();
     eventually("all calls arrive", || (upstream.got().len() == 40).then_some(()));
-    support::pause(std::time::Duration::from_millis(500));
+    support::pause(Duration::from_millis(500));
     for _ in 0..5 {
         assert_eq!(ask(&weir, "").status, 200);
     }
