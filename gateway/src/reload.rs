@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use router_core::config::Config;
+use tokio::signal::unix::Signal;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::cli::Run;
@@ -110,7 +111,8 @@ impl Reloader {
         let outcome = self.replace(cause).await;
         let (telemetry, name) = (&self.gateway.telemetry, cause.name());
         match &outcome {
-            Ok(Reloaded { changed: false, .. }) => {}
+            // Also after one that was refused: the file is as it was before that again.
+            Ok(Reloaded { changed: false, .. }) => telemetry.metrics.reload_succeeded.set(1),
             Ok(Reloaded { revision, passed_over, .. }) => {
                 telemetry.metrics.reload_succeeded.set(1);
                 telemetry
@@ -145,11 +147,24 @@ impl Reloader {
         }
         let listen: Vec<_> = snapshot.config.listen.iter().map(|listen| listen.address.clone()).collect();
         let opened = self.doors.open(&listen).await.map_err(Refused::Invalid)?;
+        // The file may have taken a while.
+        if self.gateway.is_draining() {
+            return Err(Refused::Draining);
+        }
         let revision = self.gateway.replace(snapshot);
         if let Some(warning) = self.doors.settle(&self.gateway, opened) {
             self.gateway.telemetry.event(Level::Warn, warning);
         }
         Ok(Reloaded { revision, changed: true, passed_over })
+    }
+
+    /// Reloads at every SIGHUP, also while Weir drains, to say that it does not. Signals that come during a reload
+    /// are one, since the next one reads what all of them are about.
+    pub(crate) async fn obey(self: Arc<Self>, mut hangup: Signal) {
+        while hangup.recv().await.is_some() {
+            // Metric and log hear of how it went.
+            self.reload(Cause::Signal).await.map(drop).unwrap_or_default();
+        }
     }
 
     /// Reloads whenever the file has changed, until the process ends.

@@ -11,7 +11,7 @@ use crate::admin;
 use crate::gateway::Gateway;
 use crate::path::accept::{self, Doors, Listener, SocketFile};
 use crate::path::telemetry::{Level, LogSink, LogStyle, Metrics, Telemetry, panics};
-use crate::reload::{Cause, Reloader, Source};
+use crate::reload::{Reloader, Source};
 use crate::snapshot::Snapshot;
 
 /// A gateway whose doors are open.
@@ -19,7 +19,6 @@ pub(super) struct Running {
     gateway: Arc<Gateway>,
     doors: Arc<Doors>,
     admin: Address,
-    reloader: Arc<Reloader>,
     /// What an operator should know of the doors.
     warning: Option<String>,
     signals: Signals,
@@ -27,11 +26,10 @@ pub(super) struct Running {
     _sockets: Vec<SocketFile>,
 }
 
-/// What a process may be told.
+/// What ends a process.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
 }
 
 /// Runs a gateway's life to its end.
@@ -58,6 +56,7 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     let gateway = Gateway::new(snapshot, telemetry);
     std::panic::set_hook(Box::new(panics::hook(gateway.telemetry.clone())));
     let signals = Signals::heard().map_err(|error| failed(&error))?;
+    let hangup = signal(SignalKind::hangup()).map_err(|error| failed(&error))?;
 
     let config = gateway.snapshot().config.clone();
     let (admin, admin_listener, socket) = bind(&config.admin.address).await?;
@@ -79,8 +78,9 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     if let Some(listener) = metrics_listener {
         admin::open_metrics(listener, &gateway);
     }
-    tokio::spawn(reloader.clone().watch());
-    Ok(Running { gateway, doors, admin, reloader, warning, signals, _sockets: sockets })
+    tokio::spawn(reloader.clone().obey(hangup));
+    tokio::spawn(reloader.watch());
+    Ok(Running { gateway, doors, admin, warning, signals, _sockets: sockets })
 }
 
 async fn bind(address: &Address) -> Result<(Address, Listener, Option<SocketFile>), Stop> {
@@ -99,11 +99,7 @@ fn url(address: &Address) -> String {
 impl Signals {
     /// From now on they do not end the process.
     fn heard() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 }
 
@@ -154,18 +150,11 @@ impl Running {
         Ok(())
     }
 
-    /// Reloads at every SIGHUP until told to stop. Whether load balancers get time to notice.
+    /// Whether load balancers get time to notice.
     async fn until_told(&mut self) -> bool {
-        loop {
-            tokio::select! {
-                _ = self.signals.terminate.recv() => return true,
-                _ = self.signals.interrupt.recv() => return false,
-                _ = self.signals.hangup.recv() => {
-                    let reloader = self.reloader.clone();
-                    // Metric and log hear of how it went.
-                    tokio::spawn(async move { reloader.reload(Cause::Signal).await.map(drop).unwrap_or_default() });
-                }
-            }
+        tokio::select! {
+            _ = self.signals.terminate.recv() => true,
+            _ = self.signals.interrupt.recv() => false,
         }
     }
 }
