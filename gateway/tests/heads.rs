@@ -43,6 +43,16 @@ fn what_could_be_read_in_two_ways_is_refused_and_the_connection_closed() {
 }
 
 #[test]
+fn an_absolute_target_says_which_host_is_asked_for() {
+    let upstream = Upstream::new();
+    let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+    let mut connection = Connection::to(&weir.data);
+    connection.send(call("POST http://asked.example/v1/chat/completions HTTP/1.1\nhost: other.example"));
+    assert_eq!(connection.answer().status, 200);
+    assert_eq!(upstream.got()[0].header("x-forwarded-host"), Some("asked.example"));
+}
+
+#[test]
 fn an_encoded_transfer_is_refused() {
     let upstream = Upstream::new();
     let weir = Weir::configured(&one_pool(&[upstream.url()], ""));

@@ -112,6 +112,9 @@ fn errors_are_as_fastapi_has_them() {
     for (method, path, status) in [
         ("GET", "/chain/../v1/models", 400),
         ("GET", "/chain/%2e%2e/metrics", 400),
+        ("GET", "/chain/..;/admin", 400),
+        ("GET", "/chain/a/..;x=1/..;/admin", 400),
+        ("GET", "/chain/.;/admin", 400),
         ("GET", "/chain/a%2Fb", 400),
         ("GET", "/chain/%252e", 400),
         ("GET", "/chain/a%00", 400),

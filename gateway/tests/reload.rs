@@ -168,6 +168,18 @@ fn a_file_that_changes_is_read_again_by_itself() {
     assert!(changing.weir.log().contains("(the file has changed)"), "{}", changing.weir.log());
 }
 
+#[test]
+fn a_file_that_is_put_right_again_is_no_fault_any_more() {
+    let upstream = Upstream::new();
+    let changing = Changing::new(&route("m", &upstream));
+    let succeeded = || changing.weir.metric("weir_config_last_reload_success") > 0.5;
+    changing.write("pools: {}\n");
+    eventually("a refusal", || (!succeeded()).then_some(()));
+    changing.write(&route("m", &upstream));
+    eventually("a file that is as it was", || succeeded().then_some(()));
+    assert!((changing.revision() - 1.0).abs() < f64::EPSILON, "nothing has changed");
+}
+
 /// Kubernetes mounts a `ConfigMap` as links through a link `..data`, and points that elsewhere.
 #[test]
 fn a_config_map_that_is_swapped_is_read_again() {
@@ -230,6 +242,47 @@ fn listeners_come_and_go_and_those_that_stay_stay_open() {
         assert_eq!(chat(address, ASK).status, 200);
     }
     drop(taken);
+}
+
+#[test]
+fn a_smaller_room_is_smaller_once_the_callers_beyond_it_have_left() {
+    let upstream = Upstream::new();
+    let with = |connections| {
+        format!("limits: {{ connections: {connections} }}\n{}", one_pool(&[upstream.url()], ""))
+    };
+    let changing = Changing::new(&with(3));
+    let connect = || {
+        let mut connection = Connection::to(&changing.weir.data);
+        connection.send(request("POST", "/v1/chat/completions", &[], ASK.as_bytes()));
+        connection
+    };
+    let mut connections = [(); 3].map(|()| connect()).map(|mut connection| {
+        assert_eq!(connection.answer().status, 200);
+        Some(connection)
+    });
+    changing.write(&with(1));
+    assert_eq!(changing.reload().status, 200);
+    connections[0] = None;
+    connections[1] = None;
+    let mut waits = connect();
+    eventually("a caller that waits", || {
+        (changing.weir.metric("weir_limit_hits_total{limit=\"connections\"}") > 0.5).then_some(())
+    });
+    assert_eq!(upstream.got().len(), 3);
+    connections[2] = None;
+    assert_eq!(waits.answer().status, 200);
+}
+
+#[test]
+fn who_asks_for_a_reload_while_it_drains_hears_that_it_does_not() {
+    let upstream = Upstream::new();
+    let changing = Changing::new(&one_pool(&[upstream.url()], ""));
+    changing.weir.signal("TERM");
+    eventually("draining", || (get(&changing.weir.admin, "/health/ready").status == 503).then_some(()));
+    let answer = changing.reload();
+    assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (503, Some("draining")));
+    changing.weir.signal("HUP");
+    eventually("the log", || changing.weir.log().contains("(SIGHUP): Weir is about to stop").then_some(()));
 }
 
 #[test]

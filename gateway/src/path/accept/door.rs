@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::doors::Stage;
 use super::listener::SocketFile;
+use super::room::{Place, Room};
 use super::serve::{Path, Visit, serve};
 use super::socket::Listener;
 use crate::gateway::Gateway;
@@ -19,8 +20,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub(super) struct Entrance {
     pub(super) gateway: Arc<Gateway>,
-    /// One permit for each connection, whichever door it came through.
-    pub(super) room: Arc<Semaphore>,
+    pub(super) room: Room,
     pub(super) stage: watch::Receiver<Stage>,
     pub(super) guard: mpsc::Sender<()>,
 }
@@ -46,13 +46,13 @@ pub(super) async fn accept<P: Path>(
                 continue;
             }
         };
-        let Some(permit) = entrance.permit().await else { break };
+        let Some(place) = entrance.place().await else { break };
         let Entrance { gateway, stage, guard, .. } = entrance.clone();
         let visit = Visit { socket, peer, gateway, stage, guard };
         let path = path.clone();
         tokio::spawn(async move {
             serve(visit, path).await;
-            drop(permit);
+            drop(place);
         });
     }
     drop(file);
@@ -61,13 +61,13 @@ pub(super) async fn accept<P: Path>(
 impl Entrance {
     /// Room for one more connection, as soon as there is; `None` if the doors close before. Further callers wait in
     /// the system's queue meanwhile.
-    async fn permit(&mut self) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        if let Ok(permit) = self.room.clone().try_acquire_owned() {
-            return Some(permit);
+    async fn place(&mut self) -> Option<Place> {
+        if let Some(place) = self.room.try_enter() {
+            return Some(place);
         }
         self.gateway.telemetry.metrics.hit(Limit::Connections);
         tokio::select! {
-            permit = self.room.clone().acquire_owned() => permit.ok(),
+            place = self.room.enter() => place,
             _ = self.stage.wait_for(|stage| *stage >= Stage::Closing) => None,
         }
     }

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use router_core::config::Address;
-use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 
 use super::descriptors;
 use super::door::{Entrance, accept};
 use super::listener::{self, SocketFile};
+use super::room::Room;
 use super::socket::Listener;
 use crate::gateway::Gateway;
 use crate::path;
@@ -17,10 +18,7 @@ use crate::path;
 #[derive(Debug)]
 pub(crate) struct Doors {
     doors: Mutex<Vec<Door>>,
-    /// A permit for each connection that there may be, whichever door it comes through.
-    room: Arc<Semaphore>,
-    /// How many permits there are, those in use among them.
-    size: Mutex<usize>,
+    room: Room,
     /// Cloned into every connection; without this one left, the last connection's end is the end of all.
     guard: Mutex<Option<mpsc::Sender<()>>>,
     alive: AsyncMutex<mpsc::Receiver<()>>,
@@ -68,8 +66,7 @@ impl Doors {
         let (guard, alive) = mpsc::channel(1);
         Arc::new(Self {
             doors: Mutex::default(),
-            room: Arc::new(Semaphore::new(0)),
-            size: Mutex::new(0),
+            room: Room::new(),
             guard: Mutex::new(Some(guard)),
             alive: AsyncMutex::new(alive),
         })
@@ -97,8 +94,9 @@ impl Doors {
     /// is in flight. What an operator should know, if anything.
     pub(crate) fn settle(&self, gateway: &Arc<Gateway>, opened: Opened) -> Option<String> {
         let Opened { new, mut wanted } = opened;
-        let guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Before the guard is looked at: a door is opened either before all are closed, or not at all.
         let mut doors = self.lock();
+        let guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Of doors that were closed before, those without a connection are history.
         doors.retain(|door| !door.stage.is_closed());
         for door in doors.iter().filter(|door| *door.stage.borrow() == Stage::Open) {
@@ -135,15 +133,7 @@ impl Doors {
                 "limits.connections: {possible} in place of {wanted}, since the process may have no more descriptors (ulimit -n)"
             )
         });
-        let wanted = usize::try_from(wanted.min(possible)).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
-        if wanted >= *size {
-            self.room.add_permits(wanted - *size);
-            *size = wanted;
-        } else {
-            // Those in use cannot be taken back: the room stays larger by them until the next reload.
-            *size -= self.room.forget_permits(*size - wanted);
-        }
+        self.room.resize(usize::try_from(wanted.min(possible)).unwrap_or(usize::MAX));
         warning
     }
 
@@ -164,8 +154,8 @@ impl Doors {
     /// Closes the doors, lets the connections finish what is in flight, and waits for that: at most `requests`
     /// for answers that come whole, `streams` for streams. Whether all finished.
     pub(crate) async fn close(&self, gateway: &Gateway, requests: Duration, streams: Duration) -> bool {
-        self.proceed(Stage::Closing);
         self.guard.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.proceed(Stage::Closing);
         let mut alive = self.alive.lock().await;
         if tokio::time::timeout(requests, alive.recv()).await.is_ok() {
             return true;
@@ -178,8 +168,8 @@ impl Doors {
 
     /// Breaks off what is in flight. Telemetry must have been told first: that is how answers learn of it.
     pub(crate) async fn end(&self) {
-        self.proceed(Stage::Ending);
         self.guard.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.proceed(Stage::Ending);
         self.alive.lock().await.recv().await;
     }
 

@@ -11,6 +11,7 @@ mod heard;
 mod http2;
 mod listener;
 mod patience;
+mod room;
 mod sane;
 mod serve;
 mod socket;
@@ -157,7 +158,9 @@ fn judge(head: &mut Parts, bounds: Bounds) -> Result<(), Reason> {
     if head.version == Version::HTTP_2 {
         http2::as_http1(head)?;
     }
-    sane::sane(head)
+    sane::sane(head)?;
+    sane::take_authority(head);
+    Ok(())
 }
 
 fn note_refused(gateway: &Gateway, account: &Account, head: &Parts, reason: &Reason) {

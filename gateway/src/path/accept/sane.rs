@@ -5,7 +5,7 @@
 use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use router_core::dialect::Reason;
 
 use super::Bounds;
@@ -25,9 +25,7 @@ pub(super) fn small(head: &Parts, bounds: Bounds) -> Result<(), Reason> {
     if target as u64 > uri_bytes {
         return Err(Reason::UriTooLong { limit_bytes: uri_bytes });
     }
-    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        name.as_str().len() + value.len() + FIELD_BYTES
-    };
+    let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD_BYTES;
     let bytes = target + head.headers.iter().map(field).sum::<usize>();
     if bytes as u64 > limit_bytes || head.headers.len() > FIELDS_MAX {
         return Err(Reason::HeadTooLarge { limit_bytes });
@@ -44,8 +42,18 @@ pub(super) fn sane(head: &Parts) -> Result<(), Reason> {
     if !is_chunked_at_most(&head.headers) {
         return Err(Reason::BadHead { fault: "transfer-encoding must be `chunked`" });
     }
-    let met = |expectation: &http::HeaderValue| expectation.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    let met = |expectation: &HeaderValue| expectation.as_bytes().eq_ignore_ascii_case(b"100-continue");
     if head.headers.get_all(EXPECT).iter().all(met) { Ok(()) } else { Err(Reason::ExpectationFailed) }
+}
+
+/// Who asks for `http://a/` asks for `a`, whatever the `host` of HTTP/1.1 says beside it (RFC 9112, 3.2.2).
+pub(super) fn take_authority(head: &mut Parts) {
+    let Some(authority) = head.uri.authority() else { return };
+    if head.headers.get(HOST).is_some_and(|host| host.as_bytes() != authority.as_str().as_bytes())
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        head.headers.insert(HOST, host);
+    }
 }
 
 /// Whether the message is framed by chunks alone, or without `transfer-encoding`.
@@ -112,7 +120,9 @@ fn path(path: &str) -> Result<(), Reason> {
             return fault;
         }
     }
-    if path.contains('\\') || path.split('/').any(|segment| matches!(segment, "." | "..")) {
+    // Java's servers take what follows a semicolon off before they walk up: `..;x` is `..` to them.
+    let leads_up = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+    if path.contains('\\') || path.split('/').any(leads_up) {
         return fault;
     }
     Ok(())
