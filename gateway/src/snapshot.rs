@@ -186,7 +186,9 @@ impl Snapshot {
     /// The dialect in which a request that is refused is most likely to be understood.
     pub(crate) fn guess(&self, head: &Parts) -> Dialect {
         let path = head.uri.path();
-        let below = |(prefix, _): &(String, _)| path.starts_with(&**prefix);
+        let below = |(prefix, _): &(String, _)| {
+            path.strip_prefix(&**prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         if self.passthrough.iter().any(below) {
             return Dialect::Passthrough;
         }

@@ -6,8 +6,9 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use support::client::{get, post, request};
+use support::client::{Connection, get, post, request};
 use support::config::one_pool;
+use support::eventually;
 use support::outcome;
 use support::socket::dead_address;
 use support::upstream::Upstream;
@@ -76,4 +77,23 @@ fn a_scraper_gets_the_metrics_and_nothing_else() {
     }
     assert_eq!(post(&address, "/admin/v1/reload", &[], b"").status, 404);
     assert_eq!(get(&weir.admin, "/metrics").status, 200, "operators have them too");
+}
+
+#[test]
+fn whoever_reaches_the_metrics_cannot_take_the_sockets_of_callers() {
+    let files = Folder::new();
+    let address = dead_address();
+    let weir = run(&files, &format!("{{ address: 127.0.0.1:0, metrics: {{ address: \"{address}\" }} }}"));
+    let sockets = || std::fs::read_dir(format!("/proc/{}/fd", weir.pid())).unwrap().count();
+    let before = sockets();
+    // Each begins a head and never ends it.
+    let mut slow: Vec<_> = (0..60).map(|_| Connection::to(&address)).collect();
+    for connection in &mut slow {
+        connection.send("GET /metr");
+    }
+    eventually("connections", || (sockets() > before).then_some(()));
+    assert_eq!(get(&weir.admin, "/metrics").status, 200, "operators have a room of their own");
+    assert!(sockets() <= before + 20, "{} of {before}", sockets());
+    drop(slow);
+    assert_eq!(get(&address, "/metrics").status, 200);
 }

@@ -107,6 +107,8 @@ fn what_is_weirs_to_say_is_not_the_callers() {
         ("x-forwarded-host", "evil.example"),
         ("x-forwarded-proto", "https"),
         ("x-forwarded-prefix", "/admin"),
+        ("Forwarded", "for=10.0.0.1;host=evil.example"),
+        ("x-real-ip", "10.0.0.1"),
         ("x-request-id", "mine-1"),
         ("accept-encoding", "gzip, br"),
     ];
@@ -122,7 +124,10 @@ fn what_is_weirs_to_say_is_not_the_callers() {
     for (name, value) in expected {
         assert_eq!(all(&got, name), [value], "{name}");
     }
-    let made_up = |(name, _): &&(String, String)| name.starts_with("x-weir-") || name == "x-forwarded-prefix";
+    let made_up = |(name, _): &&(String, String)| {
+        name.starts_with("x-weir-")
+            || ["x-forwarded-prefix", "forwarded", "x-real-ip"].contains(&name.as_str())
+    };
     assert_eq!(got.headers.iter().find(made_up), None);
 }
 

@@ -1,38 +1,62 @@
-//! The operators' listeners as `axum` wants them.
+//! Lets operators in: few at a time and none for long, so that whoever reaches such a listener (the metrics may be
+//! open to a network) cannot take the descriptors that callers need.
 
-use std::io;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 
 use crate::path::accept::{Listener, Socket};
 use crate::path::telemetry::{Level, Shared};
 
+/// Connections of one listener at a time; further ones wait. With those of the other one they are within what is
+/// reserved beside callers.
+const CONNECTIONS_MAX: usize = 16;
+/// How long a connection may be without a whole head. Scrapers come every 15 to 60 s, and may keep theirs.
+const HEAD_MAX: Duration = Duration::from_secs(75);
+/// How long a connection may last, and what is in flight after that.
+const CONNECTION_MAX: Duration = Duration::from_secs(300);
+const LAST_ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Pause after the system could not give a connection, so as not to spin.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A listener whose faults are heard of.
-pub(super) struct Entrance {
-    pub(super) listener: Listener,
-    pub(super) telemetry: Shared,
-}
-
-impl axum::serve::Listener for Entrance {
-    type Io = Socket;
-    type Addr = ();
-
-    async fn accept(&mut self) -> (Socket, ()) {
-        loop {
-            match self.listener.accept().await {
-                Ok((socket, _)) => return (socket, ()),
-                Err(error) => {
-                    let message = format!("cannot accept an operator's connection: {error}");
-                    self.telemetry.event(Level::Warn, message);
-                    tokio::time::sleep(PAUSE).await;
-                }
+/// Serves whoever comes, until the process ends.
+pub(super) async fn serve(listener: Listener, router: Router, telemetry: Shared) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        // Never closed, so there always is one in the end.
+        let Ok(place) = room.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    connection(socket, router).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                telemetry.event(Level::Warn, format!("cannot accept an operator's connection: {error}"));
+                sleep(PAUSE).await;
             }
         }
     }
+}
 
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
+async fn connection(socket: Socket, router: Router) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
+    let mut connection =
+        pin!(builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router)));
+    tokio::select! {
+        // How it ended concerns nobody else.
+        _ = connection.as_mut() => return,
+        () = sleep(CONNECTION_MAX) => connection.as_mut().graceful_shutdown(),
     }
+    timeout(LAST_ANSWER_MAX, connection).await.unwrap_or(Ok(())).unwrap_or_default();
 }

@@ -17,11 +17,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
 
-use entrance::Entrance;
-
 use crate::gateway::Gateway;
 use crate::path::accept::Listener;
-use crate::path::telemetry::Level;
 use crate::reload::{Cause, Refused, Reloaded, Reloader};
 
 /// Serves operators until the process ends: what happens while Weir drains is worth seeing.
@@ -42,13 +39,7 @@ pub(crate) fn open_metrics(listener: Listener, gateway: &Arc<Gateway>) {
 }
 
 fn serve(listener: Listener, router: Router, gateway: &Arc<Gateway>) {
-    let telemetry = gateway.telemetry.clone();
-    let entrance = Entrance { listener, telemetry: telemetry.clone() };
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(entrance, router).await {
-            telemetry.event(Level::Error, format!("an operators' listener ended: {error}"));
-        }
-    });
+    tokio::spawn(entrance::serve(listener, router, gateway.telemetry.clone()));
 }
 
 fn router(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Router {

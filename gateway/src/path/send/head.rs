@@ -115,10 +115,15 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     names.filter(|name| *name != CONTENT_LENGTH && *name != HOST).collect()
 }
 
-/// Removes what only Weir may say: callers ask with `x-weir-*`, and `x-forwarded-*` is made anew.
+/// Removes what only Weir may say: callers ask with `x-weir-*`, and `x-forwarded-*` is made anew. Its other names,
+/// `forwarded` (RFC 7239) and `x-real-ip`, would have a server behind believe a caller about where it is.
 pub(crate) fn strip_ours(headers: &mut HeaderMap) {
-    let ours =
-        |name: &HeaderName| name.as_str().starts_with("x-weir-") || name.as_str().starts_with("x-forwarded-");
+    let ours = |name: &HeaderName| {
+        let name = name.as_str();
+        name.starts_with("x-weir-")
+            || name.starts_with("x-forwarded-")
+            || matches!(name, "forwarded" | "x-real-ip")
+    };
     if headers.keys().any(ours) {
         let names: Vec<_> = headers.keys().filter(|name| ours(name)).cloned().collect();
         for name in names {
