@@ -1,7 +1,7 @@
 //! Where a listener is: an address and a port, or a Unix-domain socket.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::problem::{Complaint, shown};
@@ -20,12 +20,20 @@ impl Address {
     pub(super) fn meets(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Tcp(one), Self::Tcp(other)) => {
-                let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
-                one.port() != 0 && one.port() == other.port() && (everywhere || one.ip() == other.ip())
+                one.port() != 0 && one.port() == other.port() && overlap(one.ip(), other.ip())
             }
             (Self::Unix(one), Self::Unix(other)) => one == other,
             (Self::Tcp(_), Self::Unix(_)) | (Self::Unix(_), Self::Tcp(_)) => false,
         }
+    }
+}
+
+/// Whether a listener at the one gets connections to the other. `0.0.0.0` is every address of IPv4; `::` is every
+/// address there is, as long as the system does not say otherwise.
+fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    match (one.to_canonical(), other.to_canonical()) {
+        (IpAddr::V4(_), IpAddr::V6(six)) | (IpAddr::V6(six), IpAddr::V4(_)) => six.is_unspecified(),
+        (one, other) => one == other || one.is_unspecified() || other.is_unspecified(),
     }
 }
 
@@ -130,5 +138,9 @@ mod tests {
         assert!(!meets("127.0.0.1:1", "127.0.0.1:2") && !meets("127.0.0.1:0", "127.0.0.1:0"));
         assert!(!meets("127.0.0.1:1", "127.0.0.2:1") && !meets("unix:/x", "unix:/y"));
         assert!(!meets("unix:/x", "0.0.0.0:1"));
+        // The two families are apart, but for `::`.
+        assert!(!meets("0.0.0.0:1", "[::1]:1") && !meets("[::1]:1", "127.0.0.1:1"));
+        assert!(meets("[::]:1", "127.0.0.1:1") && meets("0.0.0.0:1", "[::]:1"));
+        assert!(meets("[::ffff:127.0.0.1]:1", "0.0.0.0:1") && meets("[::ffff:127.0.0.1]:1", "127.0.0.1:1"));
     }
 }

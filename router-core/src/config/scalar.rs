@@ -9,20 +9,22 @@ use super::suggest::nearest;
 
 /// Reads `800ms`, `1.5s`, `10m`, `1h` or `0` within a range, both ends included.
 pub(super) fn duration(text: &str, (least, most): (Duration, Duration)) -> Result<Duration, Complaint> {
-    let Some(duration) = duration_parts(text) else {
+    let Some(nanos) = nanos(text) else {
         let complaint = Complaint::new(format!("expected a duration, found {}", shown(text)));
         return Err(complaint.help("a number and its unit, as in 800ms, 1.5s, 10m or 1h"));
     };
-    if duration < least || duration > most {
+    let fits = (least.as_nanos()..=most.as_nanos()).contains(&nanos);
+    let duration = u64::try_from(nanos).ok().filter(|_| fits).map(Duration::from_nanos);
+    duration.ok_or_else(|| {
         let range = format!("{} to {}", render_duration(least), render_duration(most));
-        return Err(Complaint::new(format!("{} is out of range", shown(text))).help(range));
-    }
-    Ok(duration)
+        Complaint::new(format!("{} is out of range", shown(text))).help(range)
+    })
 }
 
-fn duration_parts(text: &str) -> Option<Duration> {
+/// The nanoseconds of a duration, however many: one that is far too long is still a duration.
+fn nanos(text: &str) -> Option<u128> {
     if text == "0" {
-        return Some(Duration::ZERO);
+        return Some(0);
     }
     // `ms` before `m` and `s`: each is also the end of it.
     let (digits, unit) = UNITS.iter().find_map(|&(unit, nanos)| Some((text.strip_suffix(unit)?, nanos)))?;
@@ -32,9 +34,8 @@ fn duration_parts(text: &str) -> Option<Duration> {
         return None;
     }
     let billionths: u64 = format!("{fraction:0<FRACTION_DIGITS_MAX$}").parse().ok()?;
-    let nanos = u128::from(whole.parse::<u64>().ok()?) * u128::from(unit)
-        + u128::from(billionths) * u128::from(unit) / 1_000_000_000;
-    u64::try_from(nanos).ok().map(Duration::from_nanos)
+    let whole = whole.parse().unwrap_or(u128::MAX).saturating_mul(u128::from(unit));
+    Some(whole.saturating_add(u128::from(billionths) * u128::from(unit) / 1_000_000_000))
 }
 
 /// The shortest text that [`duration`] reads as `duration`.

@@ -15,9 +15,11 @@ pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
         let Some(fields) = reader.fields(item, &reference::LISTEN) else { continue };
         let Some(at) = reader.required(&fields, "address") else { continue };
         let Some(address) = reader.value(at, EXPECTED, address::anywhere) else { continue };
-        let any_port = matches!(&address, Address::Tcp(socket) if socket.port() == 0);
-        if !any_port && listen.iter().any(|other| other.address == address) {
-            reader.refuse(at, Complaint::new(format!("{address} is listened on already")));
+        if let Some(other) = listen.iter().find(|other| other.address.meets(&address)) {
+            let complaint = Complaint::new(format!("{address} is listened on already"));
+            let same = other.address == address;
+            let help = || format!("nobody can listen there and on {}", other.address);
+            reader.refuse(at, if same { complaint } else { complaint.help(help()) });
         }
         listen.push(Listen { address });
     }

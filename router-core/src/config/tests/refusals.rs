@@ -48,6 +48,11 @@ fn listeners() {
             "listen[1].address",
             "listened on already",
         ),
+        (
+            "listen: [{address: 0.0.0.0:1}, {address: 127.0.0.1:1}]",
+            "listen[1].address",
+            "127.0.0.1:1 is listened on already; nobody can listen there and on 0.0.0.0:1",
+        ),
         ("listen: [{address: localhost:1, tls: {}}]", "listen[0].tls", "not supported by this version"),
         ("admin: {address: 0.0.0.0:9901}", "admin.address", "loopback only"),
         ("admin: {address: '[::]:9901'}", "admin.address", "loopback only"),

@@ -56,6 +56,9 @@ fn durations() {
     assert!(duration("1ms", range).is_ok() && duration("60s", range).is_ok());
     assert_eq!(duration("61s", range).unwrap_err().to_string(), "`61s` is out of range; 1ms to 1m");
     assert!(duration("0", range).is_err());
+    for text in ["999999999h", "500000000000s", &format!("{}ms", "9".repeat(100))] {
+        assert!(duration(text, range).unwrap_err().message.ends_with(" is out of range"), "{text}");
+    }
 }
 
 #[test]
