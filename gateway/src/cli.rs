@@ -71,9 +71,9 @@ pub(crate) struct Check {
 
 #[derive(Args, Debug)]
 pub(crate) struct Health {
-    /// The admin listener of the Weir to ask: a URL, an address, or unix:/path.
-    #[arg(long, env = "WEIR_ADMIN", value_name = "URL", default_value = "http://127.0.0.1:9901")]
-    pub(crate) admin: String,
+    /// The admin listener of the Weir to ask: a URL, an address, or unix:/path. [default: http://127.0.0.1:9901]
+    #[arg(long, env = "WEIR_ADMIN", value_name = "URL")]
+    pub(crate) admin: Option<String>,
 }
 
 #[derive(Args, Debug)]

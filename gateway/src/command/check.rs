@@ -1,9 +1,8 @@
 //! `weir check`: every problem of configuration files at once.
 
-use std::io::Write;
 use std::path::Path;
 
-use super::{Stop, load};
+use super::{Stop, load, print};
 use crate::cli::Check;
 
 pub(crate) fn check(arguments: &Check) -> Result<(), Stop> {
@@ -11,7 +10,7 @@ pub(crate) fn check(arguments: &Check) -> Result<(), Stop> {
     for path in &arguments.files {
         let (text, sound) = verdict(path);
         faulty += usize::from(!sound);
-        writeln!(std::io::stdout(), "{text}").map_err(|error| Stop::Failed(error.to_string()))?;
+        print(format!("{text}\n").as_bytes())?;
     }
     match faulty {
         0 => Ok(()),

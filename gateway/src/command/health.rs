@@ -1,48 +1,63 @@
 //! `weir health`: asks a running Weir whether it is ready, for a container's health check.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
-use super::Stop;
+use super::{Stop, print};
 use crate::cli::Health;
 
 /// A process that takes longer to say "ok" is not.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// More than a status line has.
 const LINE_BYTES_MAX: u64 = 256;
+/// Where operators are listened for if nothing is said.
+const ADMIN: &str = "http://127.0.0.1:9901";
 
 pub(crate) fn health(arguments: &Health) -> Result<(), Stop> {
-    let admin = &arguments.admin;
+    // A variable that is set to nothing is as good as not set, as for `weir run`.
+    let admin = arguments.admin.as_deref().filter(|admin| !admin.is_empty()).unwrap_or(ADMIN);
     let door = Door::parse(admin)
         .ok_or_else(|| Stop::Usage(format!("--admin {admin}: should be http://HOST:PORT or unix:/PATH")))?;
-    let status = door.ask().map_err(|error| Stop::Failed(format!("{}: {}", door.name(), told(&error))))?;
+    let name = door.name().to_owned();
+    let status =
+        in_time(move || door.ask()).map_err(|error| Stop::Failed(format!("{name}: {}", told(&error))))?;
     match status.as_str() {
-        "200" => writeln!(io::stdout(), "ready").map_err(|error| Stop::Failed(error.to_string())),
+        "200" => print(b"ready\n"),
         "503" => Err(Stop::Failed("not ready".into())),
-        other => Err(Stop::Failed(format!("{} answered {other}: is this the admin listener?", door.name()))),
+        other => Err(Stop::Failed(format!("{name} answered {other}: is this the admin listener?"))),
     }
+}
+
+/// Waits for an answer, whatever it is that takes its time: the name, the connection, each byte.
+fn in_time(ask: impl FnOnce() -> io::Result<String> + Send + 'static) -> io::Result<String> {
+    let (answer, answered) = mpsc::channel();
+    // Left alone where it hangs: the process ends.
+    thread::Builder::new().name("ask".into()).spawn(move || answer.send(ask()).unwrap_or_default())?;
+    answered.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
 }
 
 /// An admin listener, as it is named on a command line.
-enum Door<'a> {
+enum Door {
     /// `host:port`.
-    Tcp(&'a str),
+    Tcp(String),
     /// The path of a Unix-domain socket.
-    Unix(&'a str),
+    Unix(String),
 }
 
-impl<'a> Door<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
+impl Door {
+    fn parse(text: &str) -> Option<Self> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return path.starts_with('/').then_some(Self::Unix(path));
+            return path.starts_with('/').then(|| Self::Unix(path.to_owned()));
         }
         let authority = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-        is_authority(authority).then_some(Self::Tcp(authority))
+        is_authority(authority).then(|| Self::Tcp(authority.to_owned()))
     }
 
-    fn name(&self) -> &'a str {
+    fn name(&self) -> &str {
         let (Self::Tcp(name) | Self::Unix(name)) = self;
         name
     }
@@ -50,20 +65,9 @@ impl<'a> Door<'a> {
     /// The status that the readiness probe answers with.
     fn ask(&self) -> io::Result<String> {
         match self {
-            Self::Tcp(authority) => {
-                let no_host = || io::Error::other("no such host");
-                let address = authority.to_socket_addrs()?.next().ok_or_else(no_host)?;
-                let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                status(stream, authority)
-            }
-            Self::Unix(path) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                status(stream, "localhost")
-            }
+            // At each of a name's addresses: `localhost` often is `::1` first, where nobody listens.
+            Self::Tcp(authority) => status(TcpStream::connect(authority)?, authority),
+            Self::Unix(path) => status(UnixStream::connect(path)?, "localhost"),
         }
     }
 }
@@ -85,10 +89,10 @@ fn status(mut stream: impl Read + Write, host: &str) -> io::Result<String> {
     Ok(line.split_whitespace().nth(1).unwrap_or("nothing").to_owned())
 }
 
-/// What went wrong: the system calls a time that has run out "temporarily unavailable".
+/// What went wrong.
 fn told(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("no answer within {PATIENCE:?}"),
+        ErrorKind::TimedOut => format!("no answer within {PATIENCE:?}"),
         _ => error.to_string(),
     }
 }
