@@ -230,6 +230,13 @@ fn check_passes_a_secret_or_file_that_is_not_there_with_a_warning() {
 }
 
 #[test]
+fn check_reads_no_more_than_a_file_may_have() {
+    let outcome = weir(&["check", "/dev/zero"]);
+    assert_eq!(outcome.code, 2);
+    assert!(outcome.stdout.contains("/dev/zero:1:1: the file is larger than 4 MiB"), "{}", outcome.stdout);
+}
+
+#[test]
 fn a_variable_that_is_set_to_nothing_is_as_good_as_not_set() {
     let upstream = Upstream::new();
     let mut command = command();

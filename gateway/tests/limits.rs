@@ -224,6 +224,25 @@ fn what_the_system_has_no_descriptors_for_is_not_promised() {
 }
 
 #[test]
+fn a_lack_of_descriptors_is_said_once() {
+    let upstream = Upstream::new();
+    let files = Folder::new();
+    let path = files.write("weir.yaml", &one_pool(&[upstream.url()], ""));
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -n 24; exec "$0" "$@""#, env!("CARGO_BIN_EXE_weir"), "run", "--config"]);
+    command.arg(path);
+    let weir = Weir::start(command, Some(files));
+    let connections: Vec<_> = (0..40).map(|_| Connection::to(&weir.data)).collect();
+    let said = || weir.log().lines().filter(|line| line.contains("cannot accept a connection")).count();
+    eventually("the warning", || (said() > 0).then_some(()));
+    // Ten more attempts.
+    pause(Duration::from_millis(500));
+    assert_eq!(said(), 1);
+    drop(connections);
+    assert_eq!(get(&weir.data, "/health/live").status, 200);
+}
+
+#[test]
 fn a_slow_upstream_is_not_the_callers_fault() {
     let upstream = Upstream::with(|_, socket| {
         pause(Duration::from_secs(1));

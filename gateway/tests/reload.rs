@@ -238,10 +238,19 @@ fn listeners_come_and_go_and_those_that_stay_stay_open() {
     let answer = post(&weir.admin, "/admin/v1/reload", &[], b"");
     assert_eq!(answer.status, 422);
     assert!(answer.text().contains(&format!("cannot listen on {goes}")), "{}", answer.text());
+    drop(taken);
+
+    // One that Weir would have to leave first.
+    let wider = stays.replace("127.0.0.1", "0.0.0.0");
+    files.write("weir.yaml", &with([&wider, &comes]));
+    let text = post(&weir.admin, "/admin/v1/reload", &[], b"").text();
+    assert!(
+        text.contains(&format!("Weir itself still listens on {stays}, so this needs a restart")),
+        "{text}"
+    );
     for address in [&stays, &comes] {
         assert_eq!(chat(address, ASK).status, 200);
     }
-    drop(taken);
 }
 
 #[test]

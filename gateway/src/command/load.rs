@@ -1,9 +1,11 @@
 //! From arguments and files to a checked configuration.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use router_core::config::{
-    Admin, Config, Listen, Loaded, Problem, UpstreamArgument, from_upstreams, load_with_files,
+    Admin, Config, Listen, Loaded, Problem, TEXT_BYTES_MAX, UpstreamArgument, from_upstreams, load_with_files,
 };
 
 use super::Stop;
@@ -50,10 +52,18 @@ pub(crate) fn of_run(arguments: &Run) -> Result<(Config, Vec<&'static str>), Sto
 
 /// The configuration in a file.
 pub(super) fn of_file(path: &Path) -> Result<Loaded, Stop> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Stop::Usage(format!("{}: cannot be read: {error}", path.display())))?;
+    let text =
+        read(path).map_err(|error| Stop::Usage(format!("{}: cannot be read: {error}", path.display())))?;
     load_with_files(&text, &|name| std::env::var(name).ok(), &snapshot::try_file)
         .map_err(|problems| Stop::Usage(report(path, &problems)))
+}
+
+/// No more of it than can be right: who names `/dev/zero` is told so while there is still memory.
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    // One byte more, by which the reader of the text knows.
+    File::open(path)?.take(TEXT_BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// One line for each problem, with the file's name.

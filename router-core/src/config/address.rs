@@ -17,7 +17,8 @@ pub enum Address {
 
 impl Address {
     /// Whether nobody can listen at both: the same socket, or the same port of overlapping addresses.
-    pub(super) fn meets(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Tcp(one), Self::Tcp(other)) => {
                 one.port() != 0 && one.port() == other.port() && overlap(one.ip(), other.ip())

@@ -30,6 +30,7 @@ pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT};
 pub use problem::{FileUse, Loaded, Problem};
 pub use reference::{markdown, schema};
 pub use render::to_json;
+pub use tree::TEXT_BYTES_MAX;
 pub use upstreams::{UpstreamArgument, from_upstreams};
 
 use crate::dialect::DialectSet;

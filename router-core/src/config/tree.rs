@@ -254,7 +254,7 @@ fn at((line, column): (usize, usize), message: impl Into<String>) -> Problem {
 }
 
 /// Largest file: a thousand routes are a tenth of it.
-const TEXT_BYTES_MAX: usize = 4 << 20;
+pub const TEXT_BYTES_MAX: usize = 4 << 20;
 /// Longest single value: far above any path or name, far below what repeated reading would make slow.
 const SCALAR_BYTES_MAX: usize = 16 << 10;
 /// Most keys and values: a target takes seven of them.

@@ -32,6 +32,7 @@ pub(super) async fn accept<P: Path>(
     mut entrance: Entrance,
     path: P,
 ) {
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -40,12 +41,16 @@ pub(super) async fn accept<P: Path>(
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                let telemetry = &entrance.gateway.telemetry;
-                telemetry.event(Level::Warn, format!("cannot accept a connection: {error}"));
+                // Said once: it lasts until somebody leaves.
+                if !std::mem::replace(&mut failing, true) {
+                    let message = format!("cannot accept a connection: {error}");
+                    entrance.gateway.telemetry.event(Level::Warn, message);
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        failing = false;
         let Some(place) = entrance.place().await else { break };
         let Entrance { gateway, stage, guard, .. } = entrance.clone();
         let visit = Visit { socket, peer, gateway, stage, guard };

@@ -83,8 +83,12 @@ impl Doors {
                 continue;
             }
             let opened = listener::open(address).await;
-            let (bound, listener, file) =
-                opened.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+            let (bound, listener, file) = opened.map_err(|error| {
+                let own = self.listening().into_iter().find(|open| open.meets(address));
+                let own =
+                    own.map(|own| format!("; Weir itself still listens on {own}, so this needs a restart"));
+                format!("cannot listen on {address}: {error}{}", own.unwrap_or_default())
+            })?;
             new.push(Bound { configured: address.clone(), address: bound, listener, file });
         }
         Ok(Opened { new, wanted: wanted.to_vec() })

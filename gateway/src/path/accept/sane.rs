@@ -79,7 +79,10 @@ fn one_host(head: &Parts) -> Result<(), Reason> {
 
 /// `host` or `host:port`, without user information.
 fn is_host(text: &str) -> bool {
-    text.parse::<Authority>().is_ok_and(|authority| !authority.host().is_empty() && !text.contains('@'))
+    let Ok(authority) = text.parse::<Authority>() else { return false };
+    // A port that is none would be left out by one server and taken for a part of the name by another.
+    let port = || authority.port_u16().is_some() || text.len() <= authority.host().len() + 1;
+    !authority.host().is_empty() && !text.contains('@') && port()
 }
 
 /// A target is a path; its absolute form names a scheme that is spoken here.
