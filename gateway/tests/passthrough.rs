@@ -125,6 +125,8 @@ fn errors_are_as_fastapi_has_them() {
         assert_eq!(answer.status, status, "{method} {path}");
         assert!(answer.json()["detail"].is_string(), "{}", answer.text());
     }
+    let other = ask(&weir, "GET", "/chainsaw/..", &[], b"");
+    assert!(other.status == 400 && other.json()["error"].is_object(), "{}", other.text());
     let unsound = send(&weir.data, b"GET /chain/x HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n");
     assert!(unsound.status == 400 && unsound.json()["detail"].is_string(), "{}", unsound.text());
 }

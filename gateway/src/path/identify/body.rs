@@ -63,7 +63,7 @@ pub(super) async fn read(
         discard(body, head);
         return Err(Unread::at(reason, Limit::BodyMemory));
     }
-let gathered = match gather(&mut body, announced, limits, &mut held).await {
+    let gathered = match gather(&mut body, announced, limits, &mut held).await {
         // hyper takes a call that was reset with `NO_ERROR` for one whose body has ended.
         Ok(_) if head.version == Version::HTTP_2 && !body.is_end_stream() => {
             Err(Unread { reason: Reason::BodyIncomplete, limit: None })

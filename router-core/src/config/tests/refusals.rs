@@ -44,11 +44,6 @@ fn listeners() {
             "unix:/run/a is listened on already",
         ),
         (
-            "listen: [{address: localhost:1}, {address: 127.0.0.1:1}]",
-            "listen[1].address",
-            "listened on already",
-        ),
-        (
             "listen: [{address: 0.0.0.0:1}, {address: 127.0.0.1:1}]",
             "listen[1].address",
             "127.0.0.1:1 is listened on already; nobody can listen there and on 0.0.0.0:1",
