@@ -1,0 +1,81 @@
+//! How many attempts does one endpoint get at a time? Every algorithm answers to the same trait: it is asked
+//! before an attempt, hears what becomes of it, and can be read.
+
+use std::time::Duration;
+
+/// How often [`Limiter::tick`] is to be called while anything is under way or waits: half of the shortest time in
+/// which a limit has to move, and rare enough to cost nothing.
+pub const TICK: Duration = Duration::from_millis(50);
+
+/// An attempt that wants to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Estimated length of its prompt.
+    pub prompt_tokens: u32,
+    /// Whether its answer streams: otherwise its first token is not seen.
+    pub stream: bool,
+}
+
+/// An attempt's place at an endpoint. Given back to the limiter that gave it by [`Limiter::release`], exactly once.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Place(u64);
+
+/// What is seen of an attempt that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// The first event with content, a tool call or reasoning.
+    FirstToken,
+    /// So many more tokens since the last report.
+    Tokens(u32),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The answer came whole.
+    Whole {
+        /// Tokens of the answer, as the server counted them, else as events were counted; `None` if nobody did.
+        output_tokens: Option<u32>,
+    },
+    /// The endpoint answered 429 or 503: it takes no more than it has. No sample.
+    Refused,
+    /// Without an answer: its caller left, its connection broke, a clock ended it, another status came. No sample.
+    Cancelled,
+}
+
+/// What a limiter thinks of its endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// Attempts that have not ended.
+    pub inflight: u32,
+    /// Those of them that count as waiting for their first token.
+    pub awaiting_first_token: u32,
+    /// How many more attempts could start now.
+    pub free: u32,
+    /// First tokens (for limiters that do not see them: answers) per second.
+    pub rate: f64,
+    /// Mean time to the first token of late.
+    pub first_token: Option<Duration>,
+    /// Time to the first token of an endpoint without a queue of its own (`s0`).
+    pub base_first_token: Option<Duration>,
+    /// Most attempts that may be under way at once, whatever they wait for; `None` if there is no such cap.
+    pub decode_cap: Option<u32>,
+}
+
+/// Decides how many attempts an endpoint gets at a time.
+pub trait Limiter: std::fmt::Debug + Send {
+    /// Takes a place for an attempt, if there is one. `None` is noted: somebody is being held back.
+    fn admit(&mut self, now: Duration, attempt: Attempt) -> Option<Place>;
+
+    /// Hears what is seen of an attempt.
+    fn observe(&mut self, now: Duration, place: &Place, seen: Seen);
+
+    /// Takes back the place of an attempt that has ended.
+    fn release(&mut self, now: Duration, place: Place, end: End);
+
+    /// Lets time pass.
+    fn tick(&mut self, now: Duration);
+
+    /// What it thinks.
+    fn read(&self, now: Duration) -> Reading;
+}
