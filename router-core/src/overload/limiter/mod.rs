@@ -20,6 +20,20 @@ pub struct Attempt {
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Place(u64);
 
+impl Place {
+    /// A place by the number under which its limiter knows it.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// That number.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.0
+    }
+}
+
 /// What is seen of an attempt that goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {

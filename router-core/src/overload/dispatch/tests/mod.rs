@@ -1,0 +1,11 @@
+//! The dispatcher's rules one by one, and what holds after any history.
+
+mod history;
+mod order;
+mod places;
+mod prediction;
+mod reload;
+mod rig;
+mod shares;
+mod signals;
+mod verify;
