@@ -3,8 +3,8 @@
 
 use super::expand::is_variable_name;
 use super::{
-    Admin, Config, Drain, Endpoint, Limits, Listen, Log, Pool, Route, RouteTimeouts, Secret, Target,
-    WEIGHT_SUM, WILDCARD_ROUTE, url, weights,
+    Admin, Config, Drain, Endpoint, Limits, Listen, Log, Pool, Queue, Route, RouteTimeouts, SEGMENT_DEFAULT,
+    Secret, Segment, Target, WEIGHT_SUM, WILDCARD_ROUTE, WhenFull, url, weights,
 };
 
 /// One `--upstream`.
@@ -78,8 +78,12 @@ pub fn from_upstreams(upstreams: &[UpstreamArgument], key_env: Option<&str>) -> 
             targets,
             canary: Vec::new(),
             timeouts: RouteTimeouts::default(),
+            when_full: WhenFull::Spill,
+            queue: Queue::default(),
         }],
         passthrough: Vec::new(),
+        segments: vec![Segment::new(SEGMENT_DEFAULT)],
+        anonymous: 0,
     })
 }
 

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use super::reader::{At, Entry, Fields, REFUSED_LATER, Reader};
-use super::{keys, timeouts};
+use super::{concurrency, keys, timeouts};
+use crate::config::bounds::{CONCURRENCY, RESERVE, WAITING};
 use crate::config::expand::is_variable_name;
 use crate::config::problem::{Complaint, FileUse, shown};
 use crate::config::suggest::nearest;
 use crate::config::tree::Value;
-use crate::config::{Balance, Endpoint, Pool, Secret, Usage, reference, scalar, url};
+use crate::config::{
+    Balance, Batch, Bulkhead, Endpoint, NonStreaming, Pool, Secret, Usage, reference, scalar, url,
+};
 use crate::dialect::DialectSet;
 
 /// The pools of the file, each in its place even if something is wrong with it, so that routes are checked
@@ -22,7 +25,7 @@ pub(super) fn pools(reader: &mut Reader<'_>, top: &Fields<'_>) -> Option<Vec<Poo
     }
     let mut pools = Vec::with_capacity(entries.len());
     for Entry { name, key, value } in &entries {
-        if let Err(complaint) = scalar::pool_name(name) {
+        if let Err(complaint) = scalar::plain_name(name, "a pool") {
             reader.refuse(key, complaint);
         }
         pools.push(pool(reader, value, name));
@@ -48,7 +51,39 @@ fn pool(reader: &mut Reader<'_>, at: &At<'_>, name: &str) -> Pool {
     pool.http2 = reader.switch(&fields, "http2").unwrap_or(pool.http2);
     let words = Usage::ALL.map(|usage| (usage.name(), usage));
     pool.usage = reader.word(&fields, "usage", &words).unwrap_or(pool.usage);
+    pool.concurrency = fields.get("concurrency").and_then(|at| concurrency::read(reader, at));
+    if let Some(at) = fields.get("non_streaming") {
+        pool.non_streaming = non_streaming(reader, at).unwrap_or(pool.non_streaming);
+    }
+    pool.bulkhead = fields.get("bulkhead").map(|at| bulkhead(reader, at)).unwrap_or_default();
+    pool.batch = fields.get("batch").map(|at| batch(reader, at)).unwrap_or_default();
     pool
+}
+
+fn bulkhead(reader: &mut Reader<'_>, at: &At<'_>) -> Bulkhead {
+    let Some(fields) = reader.fields(at, &reference::BULKHEAD) else { return Bulkhead::default() };
+    Bulkhead {
+        connections: reader.small(&fields, "connections", CONCURRENCY),
+        pending: reader.small(&fields, "pending", WAITING),
+        streams: reader.small(&fields, "streams", CONCURRENCY),
+    }
+}
+
+fn batch(reader: &mut Reader<'_>, at: &At<'_>) -> Batch {
+    let default = Batch::default();
+    let Some(fields) = reader.fields(at, &reference::BATCH) else { return default };
+    Batch {
+        reserve: reader.number(&fields, "reserve", RESERVE).unwrap_or(default.reserve),
+        minimum: reader.small(&fields, "minimum", WAITING).unwrap_or(default.minimum),
+    }
+}
+
+fn non_streaming(reader: &mut Reader<'_>, at: &At<'_>) -> Option<NonStreaming> {
+    let words = [(NonStreaming::Estimate.name(), NonStreaming::Estimate)];
+    reader.value(at, "estimate", |text| match text {
+        "stream" => Err(keys::not_supported(&shown(text)).help("`estimate` needs nothing of the endpoint")),
+        _ => scalar::word(text, &words),
+    })
 }
 
 fn endpoints(reader: &mut Reader<'_>, pool: &Fields<'_>) -> Vec<Endpoint> {

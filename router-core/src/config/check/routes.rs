@@ -2,9 +2,10 @@
 
 use super::reader::{At, Entry, Fields, Reader};
 use super::{passthrough, pools, timeouts};
+use crate::config::bounds::{WAIT, WAITING, WAITING_TOKENS};
 use crate::config::problem::Complaint;
 use crate::config::reference::ROUTE_NAMES_TAKEN;
-use crate::config::{Canary, Pool, Route, Target, reference, scalar, weights};
+use crate::config::{Canary, Pool, Queue, Route, Target, WhenFull, reference, scalar, weights};
 
 /// The routes of the file: at least one, unless other paths lead to a pool. `pools` is `None` where no names of pools are known, so that not every target is reported for it.
 pub(super) fn routes(reader: &mut Reader<'_>, top: &Fields<'_>, pools: Option<&[Pool]>) -> Vec<Route> {
@@ -43,7 +44,11 @@ fn route(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str, pools: Option
         targets: Vec::new(),
         canary: Vec::new(),
         timeouts: timeouts::of_route(reader, fields),
+        when_full: WhenFull::Spill,
+        queue: fields.get("queue").map(|at| queue(reader, at)).unwrap_or_default(),
     };
+    let words = WhenFull::ALL.map(|way| (way.name(), way));
+    route.when_full = reader.word(fields, "when_full", &words).unwrap_or(route.when_full);
     if let Some(at) = reader.required(fields, "targets") {
         route.targets = targets(reader, at, pools);
     }
@@ -59,6 +64,16 @@ fn route(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str, pools: Option
         }
     }
     route
+}
+
+fn queue(reader: &mut Reader<'_>, at: &At<'_>) -> Queue {
+    let default = Queue::default();
+    let Some(fields) = reader.fields(at, &reference::QUEUE) else { return default };
+    Queue {
+        wait: reader.duration(&fields, "wait", WAIT).unwrap_or(default.wait),
+        requests: reader.small(&fields, "requests", WAITING).unwrap_or(default.requests),
+        tokens: reader.count(&fields, "tokens", WAITING_TOKENS),
+    }
 }
 
 fn targets(reader: &mut Reader<'_>, at: &At<'_>, pools: Option<&[Pool]>) -> Vec<Target> {

@@ -1,8 +1,8 @@
 //! The section about pools: endpoints that serve the same thing.
 
-use super::{Items, Key, Kind, Section, Without, texts};
-use crate::config::bounds::{ANSWER, ENDPOINT_CLOCK};
-use crate::config::{Balance, Usage};
+use super::{CONCURRENCY, Items, Key, Kind, Section, Without, texts};
+use crate::config::bounds::{ANSWER, CONCURRENCY as CALLS, ENDPOINT_CLOCK, RESERVE, WAITING};
+use crate::config::{Balance, NonStreaming, Usage};
 
 pub(in crate::config) static POOL: Section = Section {
     place: "pools.NAME",
@@ -59,20 +59,32 @@ pub(in crate::config) static POOL: Section = Section {
             without: Without::Default,
             about: "Whether streams are asked for their token counts where the caller did not ask; the event that brings them is then kept from the caller. `always` makes `weir_tokens_total` complete, `never` sends every call as it came, `auto` asks where a token quota depends on it.",
         },
+        Key {
+            name: "concurrency",
+            kind: Kind::Section(&CONCURRENCY),
+            without: Without::Told("the defaults below"),
+            about: "How the number of calls that an endpoint gets at a time is found; further ones wait in Weir, where they can be ordered. `weir_concurrency_limit` shows it.",
+        },
+        Key {
+            name: "non_streaming",
+            kind: Kind::Word(&[NonStreaming::Estimate.name()]),
+            without: Without::Default,
+            about: "How calls that do not stream are counted, since nobody sees their first token: `estimate` takes it to be there when it is for streams.",
+        },
+        Key {
+            name: "bulkhead",
+            kind: Kind::Section(&BULKHEAD),
+            without: Without::Told("no caps"),
+            about: "Caps on what the pool takes, so that it cannot use up what other pools need.",
+        },
+        Key {
+            name: "batch",
+            kind: Kind::Section(&BATCH),
+            without: Without::Told("the defaults below"),
+            about: "What batch calls may have of the pool. They start only while no realtime call waits for it.",
+        },
     ],
-    later: &[
-        "discover",
-        "client_certificate",
-        "concurrency",
-        "non_streaming",
-        "bulkhead",
-        "batch",
-        "gauges",
-        "affinity",
-        "health",
-        "ejection",
-        "scaling",
-    ],
+    later: &["discover", "client_certificate", "gauges", "affinity", "health", "ejection", "scaling"],
 };
 
 pub(in crate::config) static ENDPOINT: Section = Section {
@@ -143,4 +155,52 @@ pub(in crate::config) static POOL_TIMEOUTS: Section = Section {
         },
     ],
     later: &["min_rate"],
+};
+
+pub(in crate::config) static BULKHEAD: Section = Section {
+    place: "pools.NAME.bulkhead",
+    about: "",
+    keys: &[
+        Key {
+            name: "connections",
+            kind: Kind::Count(CALLS),
+            without: Without::Told("no cap; `100` on a pool that only `passthrough` uses"),
+            about: "Connections to all endpoints of the pool together. Set it to what the servers, or a proxy in front of them, take.",
+        },
+        Key {
+            name: "pending",
+            kind: Kind::Count(WAITING),
+            without: Without::Told(
+                "no cap but `queue.requests` of the routes; `50` on a pool that only `passthrough` uses",
+            ),
+            about: "Calls that wait for the pool; a further one is refused with `queue_full`. `0` lets none wait.",
+        },
+        Key {
+            name: "streams",
+            kind: Kind::Count(CALLS),
+            without: Without::Told("no cap; `100` on a pool that only `passthrough` uses"),
+            about: "Calls that the pool works on at a time, streams and others; further ones wait. Set it where something else than the servers' load is the limit, such as a contract.",
+        },
+    ],
+    later: &[],
+};
+
+pub(in crate::config) static BATCH: Section = Section {
+    place: "pools.NAME.batch",
+    about: "",
+    keys: &[
+        Key {
+            name: "reserve",
+            kind: Kind::Number(RESERVE),
+            without: Without::Default,
+            about: "Part of the pool's window that batch calls leave free for realtime calls to come. Raise it if these still wait behind batch calls; `0` fills the pool with either.",
+        },
+        Key {
+            name: "minimum",
+            kind: Kind::Count(WAITING),
+            without: Without::Default,
+            about: "Batch calls that are let in however many realtime calls wait, so that batch work never stands still.",
+        },
+    ],
+    later: &[],
 };

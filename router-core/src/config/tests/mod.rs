@@ -3,6 +3,7 @@
 
 mod files;
 mod golden;
+mod overload;
 mod passthrough;
 mod properties;
 mod reference;
