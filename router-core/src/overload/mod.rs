@@ -5,6 +5,8 @@
 //! Time is the [`Duration`](std::time::Duration) since an origin that the caller chooses and keeps; it never goes
 //! back.
 
+pub mod ask;
 pub mod dispatch;
+pub mod estimate;
 pub mod lag;
 pub mod limiter;
