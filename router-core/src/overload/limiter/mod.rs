@@ -1,7 +1,25 @@
 //! How many attempts does one endpoint get at a time? Every algorithm answers to the same trait: it is asked
 //! before an attempt, hears what becomes of it, and can be read.
 
+mod aimd;
+mod algorithm;
+mod fixed;
+mod gradient;
+mod gradient2;
+mod histogram;
+mod ledger;
+mod samples;
+mod slots;
+mod window;
+
 use std::time::Duration;
+
+pub use self::aimd::{Aimd, AimdSettings};
+pub use self::algorithm::{Algorithm, AnyLimiter};
+pub use self::fixed::{Fixed, FixedSettings};
+pub use self::gradient::{Gradient, GradientSettings, MinRtt};
+pub use self::gradient2::{Gradient2, Gradient2Settings};
+pub use self::window::{FirstTokenWindow, FirstTokenWindowSettings};
 
 /// How often [`Limiter::tick`] is to be called while anything is under way or waits: half of the shortest time in
 /// which a limit has to move, and rare enough to cost nothing.
@@ -78,7 +96,8 @@ pub struct Reading {
 
 /// Decides how many attempts an endpoint gets at a time.
 pub trait Limiter: std::fmt::Debug + Send {
-    /// Takes a place for an attempt, if there is one. `None` is noted: somebody is being held back.
+    /// Takes a place for an attempt, if there is one. `None` is noted: somebody is being held back. Whoever waits
+    /// therefore asks again after each [`tick`](Self::tick), which may have made room.
     fn admit(&mut self, now: Duration, attempt: Attempt) -> Option<Place>;
 
     /// Hears what is seen of an attempt.
@@ -87,9 +106,19 @@ pub trait Limiter: std::fmt::Debug + Send {
     /// Takes back the place of an attempt that has ended.
     fn release(&mut self, now: Duration, place: Place, end: End);
 
-    /// Lets time pass.
+    /// Lets time pass. To be called each [`TICK`] while anything is under way or waits; late calls and pauses while
+    /// nothing is under way do no harm.
     fn tick(&mut self, now: Duration);
 
     /// What it thinks.
     fn read(&self, now: Duration) -> Reading;
 }
+
+/// The whole places that a limit gives.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u32")]
+fn places(limit: f64) -> u32 {
+    limit.clamp(0.0, f64::from(u32::MAX)) as u32
+}
+
+#[cfg(test)]
+mod tests;
