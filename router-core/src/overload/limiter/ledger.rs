@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::samples::{Sample, Samples, Summary};
 use super::slots::Slots;
-use super::{Attempt, End, Place, Reading};
+use super::{Attempt, End, Place, Reading, duration};
 
 /// Rates and means are over so many seconds, as the first-token window has them.
 const READING_SECONDS: f64 = 5.0;
@@ -54,7 +54,9 @@ impl Ledger {
             return None;
         }
         let started = now.as_secs_f64();
-        self.samples.expect(started);
+        if self.inflight() == 0 {
+            self.samples.expect(started);
+        }
         self.awaiting += 1;
         let inflight = self.inflight() + 1;
         Some(self.slots.insert(Underway {
@@ -96,7 +98,7 @@ impl Ledger {
             awaiting_first_token: self.awaiting,
             free: limit.saturating_sub(self.inflight()),
             rate: self.summary.rate,
-            first_token: self.summary.waited.map(Duration::from_secs_f64),
+            first_token: self.summary.waited.and_then(duration),
             base_first_token: None,
             decode_cap: Some(limit),
         }

@@ -120,5 +120,10 @@ fn places(limit: f64) -> u32 {
     limit.clamp(0.0, f64::from(u32::MAX)) as u32
 }
 
+/// A mean that was measured, for a reading.
+fn duration(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
 #[cfg(test)]
 mod tests;

@@ -74,9 +74,9 @@ impl Samples {
         Self { window, buckets, total: Bucket::default(), began: None }
     }
 
-    /// Notes that something is under way, from which a sample may come: rates count from here after a pause.
+    /// Notes that something is under way again, from which a sample may come: after a pause rates count from here.
     pub(super) fn expect(&mut self, now: f64) {
-        if self.buckets.is_empty() {
+        if self.buckets.back().is_none_or(|newest| now - newest.last > STRETCH_SECONDS) {
             self.began = Some(now);
         }
     }
@@ -231,6 +231,7 @@ mod tests {
     #[test]
     fn after_a_pause_the_rate_counts_from_the_first_attempt() {
         let mut samples = Samples::new(5.0);
+        samples.add(1.0, Sample { waited: 9.0, tokens: 0, measured: true });
         samples.expect(100.0);
         for step in 0..20 {
             samples.add(100.0 + f64::from(step) * 0.05, Sample { waited: 0.1, tokens: 0, measured: true });

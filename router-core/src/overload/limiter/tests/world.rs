@@ -9,7 +9,9 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::super::ledger::Ledger;
-use super::super::{Attempt, End, Limiter, Place, Reading, Seen, TICK};
+use super::super::{Attempt, End, Limiter, Place, Reading, Seen};
+
+const TICK_SECONDS: f64 = 0.05;
 
 #[derive(Clone, Copy)]
 pub(super) struct World {
@@ -21,7 +23,7 @@ pub(super) struct World {
     /// Slots at a time.
     pub(super) slots: fn(f64) -> u32,
     /// Mean time before a request reaches the server's queue; it varies by a fifth.
-    pub(super) delay: f64,
+    pub(super) delay: fn(f64) -> f64,
     pub(super) per_prompt_token: f64,
     pub(super) per_token: f64,
     pub(super) output_mean: f64,
@@ -30,6 +32,8 @@ pub(super) struct World {
     pub(super) objective: f64,
     pub(super) patience: f64,
     pub(super) stream_share: f64,
+    /// Time from one tick to the next.
+    pub(super) tick: f64,
 }
 
 /// 128 slots, 28 answers a second.
@@ -38,7 +42,7 @@ pub(super) const SERVER_A: World = World {
     warm: 40.0,
     rate: |_| 28.0,
     slots: |_| 128,
-    delay: 0.01,
+    delay: |_| 0.01,
     per_prompt_token: 0.000_1,
     per_token: 0.022_6,
     output_mean: 200.0,
@@ -46,6 +50,7 @@ pub(super) const SERVER_A: World = World {
     objective: 2.0,
     patience: 10.0,
     stream_share: 1.0,
+    tick: TICK_SECONDS,
 };
 
 #[derive(Clone, Debug, Default)]
@@ -120,7 +125,7 @@ impl<L: Limiter> Run<'_, L> {
         let prompt = 50 + self.random.random_range(0..800);
         let output = 1 + super::super::places(self.exponential(self.world.output_mean).min(800.0));
         let stream = self.random.random_bool(self.world.stream_share);
-        let delay = self.world.delay * self.random.random_range(0.8..1.2);
+        let delay = (self.world.delay)(self.now) * self.random.random_range(0.8..1.2);
         let now = self.clock();
         let Some(place) = self.limiter.admit(now, Attempt { prompt_tokens: prompt, stream }) else {
             self.outcome.held_back += f64::from(u8::from(self.counts()));
@@ -218,7 +223,7 @@ impl<L: Limiter> Run<'_, L> {
                 Event::Tick => {
                     self.limiter.tick(self.clock());
                     self.fill();
-                    self.at(self.now + TICK.as_secs_f64(), Event::Tick);
+                    self.at(self.now + self.world.tick, Event::Tick);
                 }
                 Event::Arrive => self.arrive(),
                 Event::Reach(id) => self.reach(id),
@@ -252,8 +257,9 @@ impl World {
 
     /// The goodput of the best fixed limit: so many more than the server holds at the time, found by search.
     pub(super) fn attainable(self, seed: u64) -> f64 {
-        let held =
-            |now: f64| f64::from((self.slots)(now).min(self.refuses_above)) + self.delay * (self.rate)(now);
+        let held = |now: f64| {
+            f64::from((self.slots)(now).min(self.refuses_above)) + (self.delay)(now) * (self.rate)(now)
+        };
         [-8.0, -2.0, 2.0, 6.0, 12.0, 20.0, 32.0, 48.0]
             .into_iter()
             .map(|more| self.run(&mut Oracle { limit: &|now| held(now) + more, ledger: Ledger::new() }, seed))

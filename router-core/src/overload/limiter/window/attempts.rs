@@ -27,16 +27,18 @@ pub(super) struct Underway {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Nothing,
+    /// One of the first: nothing is known of the queue that it met, if any, but there is nothing else to go by.
+    First,
     /// It met an idle server.
-    Base,
+    Idle,
     Probe,
 }
 
 impl FirstTokenWindow {
     /// Something is to be heard from now on.
     pub(super) fn expect(&mut self, now: f64) {
-        self.samples.expect(now);
         if self.awaiting == 0 {
+            self.samples.expect(now);
             self.heard = now;
             if self.base.samples() == 0 {
                 self.probe = Probe::new(now);
@@ -51,10 +53,12 @@ impl FirstTokenWindow {
             return Role::Probe;
         }
         let slow_start = self.growth.slow_start();
-        let first = slow_start && self.base.samples() < BASE_SAMPLES_FIRST;
+        if slow_start && self.base.samples() < BASE_SAMPLES_FIRST {
+            return Role::First;
+        }
         let met_idle = f64::from(self.awaiting) <= (IDLE_RATIO * self.growth.window()).max(1.0);
         let was_idle = slow_start || now - self.sight.blocked > self.sight.reach;
-        if first || (met_idle && was_idle) { Role::Base } else { Role::Nothing }
+        if met_idle && was_idle { Role::Idle } else { Role::Nothing }
     }
 
     /// An attempt has its first token, or its end: it waits no longer.
@@ -65,7 +69,9 @@ impl FirstTokenWindow {
         let usual = if self.sight.tokens > 0.0 { self.sight.tokens } else { tokens };
         match underway.role {
             Role::Probe if !sample.measured => self.probe.lost(),
-            Role::Base if sample.measured => {
+            _ if !sample.measured => {}
+            Role::First => self.base.sample(waited, tokens, usual),
+            Role::Idle => {
                 self.base.sample(waited, tokens, usual);
                 self.probe.idle_seen(now);
             }
@@ -73,7 +79,7 @@ impl FirstTokenWindow {
                 self.base.fit(waited, tokens, usual);
                 self.probe.answered(waited, tokens);
             }
-            Role::Nothing | Role::Base => {}
+            Role::Nothing => {}
         }
     }
 

@@ -43,7 +43,7 @@ use self::probe::Probe;
 use self::sight::Sight;
 use super::samples::{Samples, Summary};
 use super::slots::Slots;
-use super::{Attempt, End, Limiter, Place, Reading, Seen, places};
+use super::{Attempt, End, Limiter, Place, Reading, Seen, duration, places};
 
 /// Excess wait that is allowed as a share of the base time: a slow server's jitter is not a queue.
 const SLACK_FIRST_TOKEN: f64 = 0.25;
@@ -183,7 +183,7 @@ impl FirstTokenWindow {
     /// Sets the places that are given out until the next tick.
     fn publish(&mut self) {
         let window = match self.probe.window() {
-            Some(probing) => probing.min(self.growth.window()).max(1.0),
+            Some(probing) => probing.min(self.growth.window()),
             None => self.growth.window().max(self.window_min),
         };
         self.window_places = places(window);
@@ -272,8 +272,8 @@ impl Limiter for FirstTokenWindow {
             awaiting_first_token: self.awaiting,
             free: free_in_window.min(self.cap_places.saturating_sub(inflight)),
             rate: sight.rate,
-            first_token: (sight.count > 0).then(|| Duration::from_secs_f64(sight.waited)),
-            base_first_token: sight.base_known.then(|| Duration::from_secs_f64(sight.base)),
+            first_token: (sight.count > 0).then(|| duration(sight.waited)).flatten(),
+            base_first_token: sight.base_known.then(|| duration(sight.base)).flatten(),
             decode_cap: (self.cap_places < u32::MAX).then_some(self.cap_places),
         }
     }
@@ -289,3 +289,5 @@ fn hidden_ratio(summary: &Summary) -> f64 {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,9 @@ const ANSWERS_MIN: u32 = 4;
 /// The probing window as a share of what the endpoint holds without a queue (`r · s0`).
 const WINDOW_RATIO: f64 = 0.8;
 
+/// The same when the last probe has shown that the base time is lower than was believed: it may be far lower.
+const WINDOW_RATIO_FALLEN: f64 = 0.5;
+
 /// A probe is due when no attempt has met an idle server for this long.
 const EVERY_SECONDS: f64 = 30.0;
 
@@ -59,11 +62,18 @@ pub(super) struct Probe {
     /// Since when the excess wait has been too high without a pause.
     high_since: f64,
     raised: bool,
+    /// The next probe's window as a share of what the endpoint holds without a queue.
+    ratio: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Idle,
+    /// The window is small, what waits beyond it goes first.
+    Draining {
+        since: f64,
+        window: f64,
+    },
     /// The window is small, attempts are sent.
     Sending {
         since: f64,
@@ -87,13 +97,14 @@ impl Probe {
             idle_seen: now,
             high_since: now,
             raised: false,
+            ratio: WINDOW_RATIO,
         }
     }
 
-    /// The window while attempts are sent.
+    /// The window while it is small.
     pub(super) fn window(&self) -> Option<f64> {
         match self.state {
-            State::Sending { window, .. } => Some(window),
+            State::Draining { window, .. } | State::Sending { window, .. } => Some(window),
             State::Idle | State::Hearing { .. } => None,
         }
     }
@@ -122,13 +133,22 @@ impl Probe {
         let wait = sight.waited.max(WAIT_MIN_SECONDS);
         match self.state {
             State::Idle => self.maybe_start(sight),
+            State::Draining { since, window } => {
+                if f64::from(sight.awaiting) < window {
+                    self.state = State::Sending { since: sight.now, window };
+                } else if sight.now - since > 4.0 * wait + 2.0 {
+                    (self.state, self.ended) = (State::Idle, sight.now);
+                }
+            }
             State::Sending { since, .. } => {
-                if self.sent >= ATTEMPTS || sight.now - since > 2.0 * wait + 1.0 {
-                    self.state = State::Hearing { since };
+                let elapsed = sight.now - since;
+                let enough = self.sent >= ANSWERS_MIN && elapsed > 2.0 * wait + 1.0;
+                if self.sent >= ATTEMPTS || enough || elapsed > 6.0 * wait + 3.0 {
+                    self.state = State::Hearing { since: sight.now };
                 }
             }
             State::Hearing { since } => {
-                if self.answers >= self.sent || sight.now - since > 4.0 * wait + 2.0 {
+                if self.answers >= self.sent || sight.now - since > 2.0 * wait + 1.0 {
                     self.state = State::Idle;
                     self.ended = sight.now;
                     if self.answers >= ANSWERS_MIN {
@@ -153,9 +173,9 @@ impl Probe {
         let long_blocked = sight.blocked_within(sight.reach) && now - sight.blocked_since > sight.reach;
         let due = long_blocked && now - self.idle_seen.max(self.ended) > EVERY_SECONDS;
         if sight.base > 0.0 && (spiral || due) {
-            let window = WINDOW_RATIO * sight.rate * sight.base;
+            let window = (self.ratio * sight.rate * sight.base).max(1.0);
             *self = Self { sent: 0, answers: 0, waited: 0.0, tokens: 0.0, ..*self };
-            self.state = State::Sending { since: now, window };
+            self.state = State::Draining { since: now, window };
         }
     }
 
@@ -166,6 +186,7 @@ impl Probe {
         let seconds = base.set(waited, tokens, sight.tokens);
         self.raised = seconds > RAISED_RATIO * sight.base;
         self.idle_seen = if fallen { f64::NEG_INFINITY } else { sight.now };
+        self.ratio = if fallen { WINDOW_RATIO_FALLEN } else { WINDOW_RATIO };
         if fallen {
             self.ended = sight.now - EVERY_SECONDS;
         }
