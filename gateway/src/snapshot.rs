@@ -1,21 +1,21 @@
-//! The tables that a configuration becomes: routes with their rotations, pools with their endpoints, secrets
+//! The tables that a configuration becomes: routes with their targets, pools with their endpoints, secrets
 //! read, names and headers ready to be sent. Built once, then only looked up in.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicUsize};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method};
+use prometheus::IntGauge;
 use router_core::config::{
     Balance, Canary, Config, FileUse, RouteTimeouts, Secret, Timeouts, Usage, WEIGHT_SUM, WILDCARD_ROUTE,
 };
 use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
-use router_core::route::Rotation;
 
 use crate::path::accept::has_anthropic_version;
 use crate::path::send::Connections;
@@ -25,6 +25,8 @@ use crate::path::telemetry::{Metrics, TargetMetrics};
 /// What may be asked for below a prefix that goes to its pool as it is.
 const PASSED_METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+/// What an answer is taken to be long before any has come.
+const ANSWER_TOKENS: u32 = 256;
 const PASSED_METHODS_TEXT: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Why tables cannot be built of a configuration that is right in itself.
@@ -51,6 +53,16 @@ pub(crate) struct Snapshot {
     wildcard: Option<Arc<Route>>,
     /// Prefixes of paths that go to a pool as they are, each as a route with one target.
     passthrough: Vec<(String, Arc<Route>)>,
+    /// Classes of callers, in the file's order.
+    pub(crate) segments: Vec<Segment>,
+}
+
+/// A class of callers.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    /// Its place in the configuration.
+    pub(crate) index: usize,
+    pub(crate) name: Arc<str>,
 }
 
 /// A model name that clients ask for.
@@ -59,9 +71,10 @@ pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     pub(crate) targets: Vec<Target>,
     pub(crate) canary: Vec<Canary>,
-    /// One for each dialect, over the targets that speak it: a target that never takes part must not lose its
-    /// credit by every turn of the others. Held for one pick, some tens of nanoseconds.
-    pub(crate) rotation: [Mutex<Rotation>; Dialect::ALL.len()],
+    /// Its place among [`Snapshot::topics`].
+    pub(crate) topic: usize,
+    /// Mean length of its answers of late, for what calls are estimated to cost.
+    answer_tokens: AtomicU32,
 }
 
 /// One destination of a route.
@@ -76,7 +89,9 @@ pub(crate) struct Target {
     pub(crate) weight: u32,
     /// The pool's, with the route's in their place.
     pub(crate) timeouts: Timeouts,
-    pub(crate) metrics: TargetMetrics,
+    /// By segment.
+    pub(crate) metrics: Vec<TargetMetrics>,
+    pub(crate) inflight: IntGauge,
 }
 
 /// Endpoints that serve the same thing.
@@ -149,18 +164,21 @@ impl Snapshot {
             pools.push(Arc::new(Pool::build(pool, known.map(|known| &**known))?));
         }
         let mut routes = Vec::new();
-        for route in &config.routes {
-            routes.push(Arc::new(Route::build(&config, route, &pools, metrics)?));
+        for (topic, route) in config.routes.iter().enumerate() {
+            routes.push(Arc::new(Route::build(&config, topic, &pools, metrics, route)?));
         }
         let named = |route: &&Arc<Route>| &*route.name != WILDCARD_ROUTE;
         let by_name =
             routes.iter().filter(named).map(|route| (route.name.to_string(), route.clone())).collect();
         let wildcard = routes.iter().find(|route| !named(route)).cloned();
         let mut passthrough = Vec::new();
-        for one in &config.passthrough {
-            passthrough.push((one.prefix.clone(), Arc::new(Route::of_passthrough(one, &pools, metrics))));
+        for (place, one) in config.passthrough.iter().enumerate() {
+            let route = Route::of_passthrough(&config, config.routes.len() + place, &pools, metrics, one);
+            passthrough.push((one.prefix.clone(), Arc::new(route)));
         }
-        Ok(Self { config, pools, routes, by_name, wildcard, passthrough })
+        let names = config.segments.iter().enumerate();
+        let segments = names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
+        Ok(Self { config, pools, routes, by_name, wildcard, passthrough, segments })
     }
 
     /// What a request head asks for, and for a path that goes to a pool as it is, the route there.
@@ -200,6 +218,21 @@ impl Snapshot {
         self.by_name.get(model).or(self.wildcard.as_ref())
     }
 
+    /// What calls wait for: routes, then prefixes.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.iter().chain(self.passthrough.iter().map(|(_, route)| route))
+    }
+
+    /// The place of a topic by its name.
+    pub(crate) fn topic(&self, name: &str) -> Option<usize> {
+        self.topics().position(|route| &*route.name == name)
+    }
+
+    /// The place of a segment by its name.
+    pub(crate) fn segment(&self, name: &str) -> Option<usize> {
+        self.segments.iter().position(|segment| &*segment.name == name)
+    }
+
     /// The route that catches every other name.
     pub(crate) fn wildcard(&self) -> Option<&Arc<Route>> {
         self.wildcard.as_ref()
@@ -218,9 +251,10 @@ impl Snapshot {
 impl Route {
     fn build(
         config: &Config,
-        route: &router_core::config::Route,
+        topic: usize,
         pools: &[Arc<Pool>],
         metrics: &Metrics,
+        route: &router_core::config::Route,
     ) -> Result<Self, BuildError> {
         let mut targets = Vec::new();
         for target in &route.targets {
@@ -228,7 +262,8 @@ impl Route {
             targets.push(Target {
                 header: HeaderValue::from_bytes(label.as_bytes())
                     .map_err(|_| BuildError::Label { route: route.name.clone(), label: label.clone() })?,
-                metrics: metrics.target(&route.name, &label),
+                metrics: metrics.target(&route.name, &label, &config.segments),
+                inflight: metrics.inflight(&label),
                 label: label.into(),
                 pool: pools[target.pool].clone(),
                 model: target
@@ -239,19 +274,16 @@ impl Route {
                 timeouts: route.timeouts.over(&config.pools[target.pool].timeouts),
             });
         }
-        let rotation = Dialect::ALL.map(|dialect| {
-            let speaks = |target: &Target| target.pool.dialects.contains(dialect);
-            let weights = targets.iter().map(|target| if speaks(target) { target.weight } else { 0 });
-            Mutex::new(Rotation::new(weights.collect()))
-        });
-        Ok(Self { name: route.name.as_str().into(), targets, canary: route.canary.clone(), rotation })
+        Ok(Self::new(route.name.as_str().into(), targets, route.canary.clone(), topic))
     }
 
     /// The route of a prefix: a topic of its own, with one target that keeps everything as it is.
     fn of_passthrough(
-        passthrough: &router_core::config::Passthrough,
+        config: &Config,
+        topic: usize,
         pools: &[Arc<Pool>],
         metrics: &Metrics,
+        passthrough: &router_core::config::Passthrough,
     ) -> Self {
         let pool = &pools[passthrough.pool];
         let name = format!("passthrough:{}", passthrough.prefix);
@@ -260,15 +292,33 @@ impl Route {
             RouteTimeouts { headers: patience, first_token: patience, answer: patience, idle: None };
         let target = Target {
             header: pool.header.clone(),
-            metrics: metrics.target(&name, &pool.name),
+            metrics: metrics.target(&name, &pool.name, &config.segments),
+            inflight: metrics.inflight(&pool.name),
             label: pool.name.as_str().into(),
             pool: pool.clone(),
             model: None,
             weight: WEIGHT_SUM,
             timeouts: timeouts.over(&pool.timeouts),
         };
-        let rotation = Dialect::ALL.map(|_| Mutex::new(Rotation::new(vec![WEIGHT_SUM])));
-        Self { name: name.into(), targets: vec![target], canary: Vec::new(), rotation }
+        Self::new(name.into(), vec![target], Vec::new(), topic)
+    }
+
+    fn new(name: Arc<str>, targets: Vec<Target>, canary: Vec<Canary>, topic: usize) -> Self {
+        Self { name, targets, canary, topic, answer_tokens: AtomicU32::new(ANSWER_TOKENS) }
+    }
+
+    /// How long its answers are, about.
+    pub(crate) fn answer_tokens(&self) -> u32 {
+        self.answer_tokens.load(Ordering::Relaxed)
+    }
+
+    /// An answer was so long.
+    pub(crate) fn answered(&self, tokens: u64) {
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+        let mean = self.answer_tokens();
+        // Two at once may lose one of them, which a mean survives.
+        let next = if tokens > mean { mean + (tokens - mean).div_ceil(16) } else { mean - (mean - tokens) / 16 };
+        self.answer_tokens.store(next, Ordering::Relaxed);
     }
 
     /// Whether any target speaks this API.

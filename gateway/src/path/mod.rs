@@ -38,6 +38,7 @@ pub(crate) use failure::Failure;
 
 use self::accept::Arrival;
 use self::identify::Call;
+use self::overload::{Admitted, Line};
 use self::stream::AnswerBody;
 use self::telemetry::Account;
 use crate::gateway::Gateway;
@@ -55,6 +56,7 @@ pub(crate) fn build(
 + Send
 + Sync
 + 'static {
+    let line = gateway.line.clone();
     ServiceBuilder::new()
         // First, so that every answer leaves with an id and every call leaves an account, panics included.
         .layer(layer_fn(|inner| accept::Accept::new(gateway.clone(), inner)))
@@ -62,19 +64,25 @@ pub(crate) fn build(
         .layer(layer_fn(|inner| dialect::Recognise::new(gateway.clone(), inner)))
         // The only room that reads a body, under its limits; behind it, nothing is unknown about the call.
         .layer(layer_fn(|inner| identify::Identify::new(gateway.clone(), inner)))
-        .service(service_fn(exchange))
+        .service(service_fn(move |call| exchange(line.clone(), call)))
 }
 
 /// One call's exchange with a model, in room order.
-async fn exchange(mut call: Box<Call>) -> Reply {
-    // A canary's header, else the weights, over the targets that speak the caller's API.
-    let target = route::choose(&call)?;
-    // In flight from before dispatch to the last byte of the answer, on every way out.
-    let permit = select::choose(&call.route.targets[target])?;
-    call.account.facts().target = Some(target);
-    let route = call.route.clone();
-    // One attempt; dropping it at any point closes its connection, which stops the upstream.
+async fn exchange(line: Arc<Line>, mut call: Box<Call>) -> Reply {
     let account = call.account.clone();
+    // Room, target and endpoint in one decision; in flight from now to the last byte of the answer, on every way out.
+    let admitted = {
+        let admission = pin!(overload::admit(&line, &call, route::canary_target(&call)));
+        while_served(&account, admission).await?
+    };
+    let Admitted { permit, route, target } = admitted;
+    {
+        let mut facts = account.facts();
+        facts.target = Some(target);
+        facts.route = Some(route.clone());
+    }
+    call.route = route.clone();
+    // One attempt; dropping it at any point closes its connection, which stops the upstream.
     let answer = {
         let attempt = pin!(send::send(&mut call, &route.targets[target], permit));
         while_served(&account, attempt).await?

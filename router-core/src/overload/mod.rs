@@ -10,3 +10,4 @@ pub mod dispatch;
 pub mod estimate;
 pub mod lag;
 pub mod limiter;
+pub mod settings;

@@ -34,7 +34,7 @@ pub(crate) use head::{CREDENTIALS, add_via, strip_hop_by_hop, strip_ours, to_ups
 use super::Failure;
 use super::accept::is_chunked_at_most;
 use super::identify::Call;
-use super::select::Permit;
+use super::overload::Permit;
 use super::telemetry::{Account, Limit};
 use crate::snapshot::{Endpoint, Pool, Target};
 
@@ -55,7 +55,7 @@ pub(crate) struct Answer {
 pub(crate) type Early = Option<Option<Frame<Bytes>>>;
 
 /// Sends the call to the endpoint of `permit` and waits for the answer's head.
-pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Result<Answer, Failure> {
+pub(crate) async fn send(call: &mut Call, target: &Target, mut permit: Permit) -> Result<Answer, Failure> {
     let pool = &target.pool;
     let rename = target.model.as_ref();
     let rename = rename.map(|model| Edit { span: call.model_span.clone(), with: model.clone() });
@@ -81,6 +81,7 @@ pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Re
     call.account.facts().upstream = Some(dispatched.elapsed());
     let (mut response, mut lease) =
         exchanged.inspect_err(|failure| note_limit(&call.account, &failure.reason))?;
+    permit.answered(response.status(), response.headers());
     check(&response, pool)?;
     if call.intent.dialect == Dialect::Passthrough && is_events(response.headers()) {
         clocks.turn_to_stream();

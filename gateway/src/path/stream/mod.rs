@@ -63,6 +63,7 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
         early,
         filter: filter.then(Box::default),
         held: Some((lease, permit)),
+        succeeded: head.status.is_success(),
         watch,
         dialect,
         // Nothing can be added to an answer whose length is announced.
@@ -71,7 +72,7 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
         clock,
         last_byte: 0,
         account: call.account.clone(),
-        tokens: Tokens::new(target.metrics.inter_token.clone()),
+        tokens: Tokens::new(target.metrics[call.segment.index].inter_token.clone()),
         state: State::Flowing,
     };
     Response::from_parts(head, AnswerBody::relay(relay.settle_if_empty()))

@@ -17,7 +17,7 @@ use super::breach::{Breach, CUT, STOPPED};
 use super::clock::Clock;
 use super::gathered::Gathered;
 use crate::path::failure::causes;
-use crate::path::select::Permit;
+use crate::path::overload::Permit;
 use crate::path::send::{Early, Lease};
 use crate::path::telemetry::{Account, Ending};
 
@@ -33,6 +33,8 @@ pub(super) struct Relay {
     pub(super) filter: Option<Box<UsageFilter>>,
     /// The connection and the place at the endpoint, until the answer has ended.
     pub(super) held: Option<(Lease, Permit)>,
+    /// Whether it is an answer of a model's, and no error.
+    pub(super) succeeded: bool,
     pub(super) watch: Watch,
     pub(super) dialect: Dialect,
     /// Whether an event may be added at the end.
@@ -193,6 +195,9 @@ impl Relay {
                         self.clock.first_token();
                         self.account.facts().first_token = Some(now - self.account.started);
                     }
+                    if let Some((_, permit)) = &mut self.held {
+                        permit.came(seen.content_events, seen.first_token, now);
+                    }
                     self.tokens.passed(seen.content_events, now);
                 }
             }
@@ -222,9 +227,15 @@ impl Relay {
         if matches!(self.watch, Watch::Whole(_)) && self.unframed && self.last_byte != b'}' {
             return self.cut(&CUT, "the connection closed within the answer".into());
         }
-        self.account.facts().summary = self.summary();
-        if let Some((lease, _permit)) = self.held.take() {
+        let summary = self.summary();
+        let output_tokens = summary.usage.map(|usage| usage.completion_tokens);
+        self.account.facts().summary = summary;
+        if let Some((lease, permit)) = self.held.take() {
             lease.give_back();
+            // Errors come sooner than answers do, and say nothing of how long those take.
+            if self.succeeded {
+                permit.whole(output_tokens);
+            }
         }
         self.state = State::Over;
     }

@@ -1,0 +1,115 @@
+//! An attempt's place at an endpoint.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use http::header::{HeaderMap, RETRY_AFTER};
+use prometheus::IntGauge;
+use router_core::overload::dispatch::PermitId;
+use router_core::overload::limiter::{End, Seen};
+
+use super::line::Line;
+use crate::snapshot::Endpoint;
+
+/// How often a stream's tokens are reported: the mean time between tokens is looked at each second.
+const REPORT: Duration = Duration::from_millis(250);
+/// How long an endpoint rests that does not say for how long it takes nothing more.
+const REST: Duration = Duration::from_secs(1);
+/// Longest rest that an endpoint may ask for. One that means it says so again.
+const REST_MAX: Duration = Duration::from_secs(60);
+
+/// An attempt's place at an endpoint, from before dispatch until the answer's body has ended. Dropping it gives the
+/// place back without a sample: the attempt was given up.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    line: Arc<Line>,
+    id: Option<PermitId>,
+    endpoint: Arc<Endpoint>,
+    inflight: IntGauge,
+    /// Tokens that have not been reported, and since when.
+    tokens: u32,
+    reported: Option<Instant>,
+}
+
+impl Permit {
+    pub(super) fn new(line: Arc<Line>, id: PermitId, endpoint: Arc<Endpoint>, inflight: IntGauge) -> Self {
+        endpoint.inflight.fetch_add(1, Ordering::Relaxed);
+        inflight.inc();
+        Self { line, id: Some(id), endpoint, inflight, tokens: 0, reported: None }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    /// The answer's head has come. An endpoint that takes nothing more gives its place back at once, and rests.
+    pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+            && let Some(id) = self.id.take()
+        {
+            self.line.refused(id, rest(headers));
+        }
+    }
+
+    /// Tokens have come: the first one of all if `first`.
+    pub(crate) fn came(&mut self, tokens: u32, first: bool, now: Instant) {
+        let Some(id) = self.id else { return };
+        if first {
+            self.line.observe(id, Seen::FirstToken);
+            self.reported = Some(now);
+        }
+        self.tokens += tokens;
+        if self.reported.is_some_and(|reported| now - reported >= REPORT) {
+            self.reported = Some(now);
+            self.line.observe(id, Seen::Tokens(std::mem::take(&mut self.tokens)));
+        }
+    }
+
+    /// The answer came whole, with so many tokens if they were counted.
+    pub(crate) fn whole(mut self, output_tokens: Option<u64>) {
+        if let Some(id) = self.id.take() {
+            if self.tokens > 0 {
+                self.line.observe(id, Seen::Tokens(self.tokens));
+            }
+            let output_tokens = output_tokens.map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX));
+            self.line.finish(id, End::Whole { output_tokens });
+        }
+    }
+
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.endpoint.inflight.fetch_sub(1, Ordering::Relaxed);
+        self.inflight.dec();
+        if let Some(id) = self.id.take() {
+            self.line.finish(id, End::Cancelled);
+        }
+    }
+}
+
+/// How long an endpoint asks to be left alone. Dates are not read: 1 s is no worse a guess than a clock that differs.
+fn rest(headers: &HeaderMap) -> Duration {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let ms = number("retry-after-ms").map(Duration::from_millis);
+    ms.or_else(|| number(RETRY_AFTER.as_str()).map(Duration::from_secs)).unwrap_or(REST).min(REST_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_rests_as_long_as_it_says() {
+        let rest = |headers: &[(&'static str, &'static str)]| {
+            rest(&headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect())
+        };
+        assert_eq!(rest(&[]), REST);
+        assert_eq!(rest(&[("retry-after", "7")]), Duration::from_secs(7));
+        assert_eq!(rest(&[("retry-after", "7"), ("retry-after-ms", "1500")]), Duration::from_millis(1500));
+        assert_eq!(rest(&[("retry-after", "86400")]), REST_MAX);
+        assert_eq!(rest(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]), REST);
+    }
+}
