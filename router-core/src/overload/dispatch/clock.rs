@@ -16,6 +16,8 @@ pub(super) enum Class {
 }
 
 impl Class {
+    pub(super) const COUNT: u8 = 4;
+
     pub(super) const fn of(priority: Priority, order: Order) -> Self {
         match (priority, order) {
             (Priority::Realtime, Order::Strict) => Self::RealtimeStrict,

@@ -13,11 +13,13 @@ pub(super) struct Book {
     pub(super) ledger: Ledger,
     pub(super) oldest: u32,
     newest: u32,
+    /// Where its last realtime and batch call queued: most likely the next does too.
+    pub(super) lanes: [u32; 2],
 }
 
 impl Default for Book {
     fn default() -> Self {
-        Self { ledger: Ledger::default(), oldest: NONE, newest: NONE }
+        Self { ledger: Ledger::default(), oldest: NONE, newest: NONE, lanes: [NONE; 2] }
     }
 }
 

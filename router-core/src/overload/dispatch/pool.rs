@@ -83,7 +83,7 @@ pub(super) struct Sum {
 impl Sum {
     /// How much would be under way with every free place taken.
     pub(super) fn limit(&self) -> u32 {
-        let limit = self.inflight + self.free;
+        let limit = self.inflight.saturating_add(self.free);
         self.decode_cap.map_or(limit, |cap| limit.min(cap.max(self.inflight)))
     }
 
@@ -96,10 +96,9 @@ impl Sum {
 fn used(counts: Counts, inflight: u32, awaiting: u32, free: u32, cap: Option<u32>) -> f64 {
     let part = |taken: u32, of: u32| if of == 0 { 1.0 } else { f64::from(taken) / f64::from(of) };
     match counts {
-        Counts::Inflight => part(inflight, inflight + free),
-        Counts::FirstToken => {
-            part(awaiting, awaiting + free).max(cap.map_or(0.0, |cap| part(inflight, cap).min(1.0)))
-        }
+        Counts::Inflight => part(inflight, inflight.saturating_add(free)),
+        Counts::FirstToken => part(awaiting, awaiting.saturating_add(free))
+            .max(cap.map_or(0.0, |cap| part(inflight, cap).min(1.0))),
     }
 }
 
@@ -194,9 +193,16 @@ impl Pool {
 
     /// Whether its segment and class let this attempt start, whatever room there is.
     pub(super) fn lets(&self, segment: usize, class: Class, ratio: Option<f64>) -> bool {
-        let batch_may =
-            class.priority() == Priority::Realtime || self.batch_is_due() || self.queued_realtime == 0;
+        let batch_may = class.priority() == Priority::Realtime
+            || self.batch_is_due()
+            || self.queued_realtime == 0 && !self.is_reserved();
         batch_may && ratio.is_none_or(|ratio| self.within(segment, ratio))
+    }
+
+    /// Whether what the bulkhead leaves is not for batch calls.
+    fn is_reserved(&self) -> bool {
+        let below = 1.0 - self.batch.reserve;
+        self.bulkhead.inflight.is_some_and(|cap| f64::from(self.inflight) >= below * f64::from(cap))
     }
 
     /// Whether batch calls have less than what they get in any case.
@@ -209,10 +215,12 @@ impl Pool {
         let Some(used) = self.used.get(segment) else { return true };
         let below = |used: f64, places: u32| used + 1.0 <= (ratio * f64::from(places)).max(1.0) + 1e-9;
         match self.counts {
-            Counts::Inflight => below(f64::from(used.inflight), self.sum.inflight + self.sum.free),
+            Counts::Inflight => {
+                below(f64::from(used.inflight), self.sum.inflight.saturating_add(self.sum.free))
+            }
             Counts::FirstToken => {
                 let awaiting = f64::from(used.awaiting) + f64::from(used.whole) * self.whole_awaiting;
-                below(awaiting, self.sum.awaiting + self.sum.free)
+                below(awaiting, self.sum.awaiting.saturating_add(self.sum.free))
                     && self.sum.decode_cap.is_none_or(|cap| below(f64::from(used.inflight), cap))
             }
         }
@@ -311,7 +319,7 @@ impl Pool {
         let mut based = 0_u32;
         for &index in &self.ready {
             let reading = self.endpoints[index as usize].limiter.read(now);
-            sum.free += reading.free;
+            sum.free = sum.free.saturating_add(reading.free);
             sum.awaiting += reading.awaiting_first_token;
             sum.decode_cap = sum.decode_cap.zip(reading.decode_cap).map(|(sum, cap)| sum.saturating_add(cap));
             if let Some(base) = reading.base_first_token {

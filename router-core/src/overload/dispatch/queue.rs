@@ -17,6 +17,8 @@ pub(super) struct Lane {
     pub(super) length: u32,
     /// Of the first call.
     pub(super) first_sequence: u64,
+    /// Its segment's bound.
+    ratio: Option<f64>,
 }
 
 /// What the calls of a lane have in common.
@@ -50,8 +52,15 @@ impl Lanes {
     }
 
     fn take(&mut self, key: LaneKey) -> u32 {
-        let empty =
-            Lane { key, pools: Vec::new(), first: NONE, last: NONE, length: 0, first_sequence: u64::MAX };
+        let empty = Lane {
+            key,
+            pools: Vec::new(),
+            first: NONE,
+            last: NONE,
+            length: 0,
+            first_sequence: u64::MAX,
+            ratio: None,
+        };
         if let Some(lane) = self.free.pop() {
             let pools = std::mem::take(&mut self.lanes[lane as usize].pools);
             self.lanes[lane as usize] = Lane { pools, ..empty };
@@ -123,11 +132,24 @@ impl Dispatcher {
 
     /// The lane of that kind.
     fn lane(&mut self, key: LaneKey) -> u32 {
+        let book = self.book(key.topic as usize, key.segment as usize);
+        let priority = key.class.priority() as usize;
+        let last = self.ledgers[book].lanes[priority];
+        let known = |lane: u32| {
+            self.lanes.lanes.get(lane as usize).is_some_and(|lane| lane.length > 0 && lane.key == key)
+        };
+        if known(last) {
+            return last;
+        }
         let any_pool = key.targets.iter().find_map(|target| self.pool_of(key.topic as usize, target));
         let near = any_pool.map_or(&[][..], |pool| &self.pools[pool].lanes);
-        if let Some(lane) = near.iter().find(|lane| self.lanes.at(**lane).key == key) {
-            return *lane;
-        }
+        let lane = near.iter().copied().find(|lane| known(*lane));
+        let lane = lane.unwrap_or_else(|| self.open_lane(key));
+        self.ledgers[book].lanes[priority] = lane;
+        lane
+    }
+
+    fn open_lane(&mut self, key: LaneKey) -> u32 {
         let lane = self.lanes.take(key);
         let mut pools = std::mem::take(&mut self.lanes.lanes[lane as usize].pools);
         pools.clear();
@@ -144,7 +166,9 @@ impl Dispatcher {
             }
             pool.lanes.push(lane);
         }
-        self.lanes.lanes[lane as usize].pools = pools;
+        let ratio = self.segments[key.segment as usize].max_inflight_ratio;
+        let slot = &mut self.lanes.lanes[lane as usize];
+        (slot.pools, slot.ratio) = (pools, ratio);
         lane
     }
 
@@ -187,19 +211,24 @@ impl Dispatcher {
     pub(super) fn next_lane(&self, pool: usize) -> Option<u32> {
         let pool = &self.pools[pool];
         let batch_is_due = pool.batch_is_due();
-        let mut best: Option<(bool, Class, f64, u64, u32)> = None;
+        let mut best: Option<(u8, f64, u64, u32)> = None;
         for &lane in &pool.lanes {
-            let Lane { key, first_sequence, .. } = self.lanes.at(lane);
+            let Lane { key, first_sequence, ratio, .. } = self.lanes.at(lane);
             let segment = key.segment as usize;
-            if !pool.lets(segment, key.class, self.segments[segment].max_inflight_ratio) {
+            if !pool.lets(segment, key.class, *ratio) {
                 continue;
             }
             let priority = key.class.priority();
             // What batch calls get in any case they get first: behind realtime it might be nothing.
-            let later = !(batch_is_due && priority == Priority::Batch);
-            let candidate = (later, key.class, pool.clock.start(segment, priority), *first_sequence, lane);
-            if best.is_none_or(|best| candidate < best) {
-                best = Some(candidate);
+            let due = batch_is_due && priority == Priority::Batch;
+            let rank = key.class as u8 + if due { 0 } else { Class::COUNT };
+            let start = pool.clock.start(segment, priority);
+            let before = |(first, earliest, oldest, _): (u8, f64, u64, u32)| {
+                rank < first
+                    || rank == first && (start < earliest || start <= earliest && *first_sequence < oldest)
+            };
+            if best.is_none_or(before) {
+                best = Some((rank, start, *first_sequence, lane));
             }
         }
         best.map(|(.., lane)| lane)

@@ -8,6 +8,7 @@ use super::clock::Class;
 use super::plan::Counts;
 use super::pool::Sum;
 use crate::overload::lag::{DWELL, Level, PartitionState, PoolState, TopicState, Totals};
+use crate::overload::limiter::Reading;
 
 /// What a segment without an objective is measured by.
 const OBJECTIVE: Duration = Duration::from_secs(2);
@@ -37,6 +38,13 @@ impl Dispatcher {
     #[must_use]
     pub fn pools(&self, now: Duration) -> Vec<PoolState> {
         (0..self.planned_pools).map(|pool| self.pool_state(now, pool)).collect()
+    }
+
+    /// What the limiter of an endpoint thinks.
+    #[must_use]
+    pub fn endpoint(&self, now: Duration, pool: usize, endpoint: usize) -> Option<Reading> {
+        let pool = self.pools.get(pool).filter(|_| pool < self.planned_pools)?;
+        pool.endpoints.get(endpoint).map(|endpoint| endpoint.limiter.read(now))
     }
 
     /// How a segment of a topic stood at the last [`tick`](Self::tick).
@@ -95,7 +103,7 @@ impl Dispatcher {
         for pool in self.pools_of(topic) {
             let (sum, counts) = (&sums[pool], self.pools[pool].counts);
             let taken = if counts == Counts::FirstToken { sum.awaiting } else { sum.inflight };
-            let of = f64::from(taken + sum.free);
+            let of = f64::from(taken.saturating_add(sum.free));
             used += sum.used(counts) * of;
             places += of;
         }

@@ -64,6 +64,22 @@ fn batch_leaves_its_reserve_and_waits_behind_realtime() {
 }
 
 #[test]
+fn the_reserve_is_of_the_bulkhead_where_that_is_the_limit() {
+    let mut plan = simple(1_000, &[1.0]);
+    plan.pools[0].batch.reserve = 0.5;
+    plan.pools[0].bulkhead.inflight = Some(4);
+    let mut rig = Rig::new(plan);
+    let first = rig.start(&batch(0));
+    rig.start(&batch(0));
+    let waits = rig.queue(&batch(0));
+    rig.start(&of(0));
+    assert_eq!(rig.next(first.permit).len(), 0, "half of the places are taken");
+    let realtime = rig.start(&of(0));
+    assert_eq!(rig.next(realtime.permit).len(), 0);
+    rig.dispatcher.cancel(rig.now, waits, &mut Vec::new());
+}
+
+#[test]
 fn batch_gets_its_minimum_in_any_case() {
     let mut plan = simple(2, &[1.0]);
     plan.pools[0].batch = Batch { reserve: 0.5, minimum: 1 };
