@@ -82,6 +82,7 @@ fn arrival(segment: usize) -> Arrival {
         tokens: 500,
         stream: true,
         patience: None,
+        answer_within: None,
         demand: Demand::New,
         random: 0x9e37_79b9_7f4a_7c15,
     }

@@ -187,6 +187,12 @@ impl Service {
         *mean += SERVICE_GAIN * (took - *mean);
     }
 
+    /// Whether any answer came yet.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.mean_secs.is_some()
+    }
+
     /// Seconds; 1 while nothing is known.
     #[must_use]
     pub fn mean_secs(&self) -> f64 {

@@ -48,7 +48,7 @@ impl Dispatcher {
             tokens_left: arrival.tokens,
             targets,
             rotation,
-            patience: arrival.patience,
+            patience: self.patience(arrival, targets),
             arrived: now,
             random: arrival.random,
             sequence: 0,
@@ -59,6 +59,18 @@ impl Dispatcher {
             older: NONE,
             newer: NONE,
         }
+    }
+
+    /// How long the caller will wait for the first token, as far as anything is known of that.
+    fn patience(&self, arrival: &Arrival, targets: Targets) -> Option<Duration> {
+        let Some(answer_within) = arrival.answer_within else { return arrival.patience };
+        let service = self.topics[arrival.topic].service;
+        let mut rest = if service.is_known() { service.mean_secs() } else { 0.0 };
+        let pools = targets.iter().filter_map(|target| self.pool_of(arrival.topic, target));
+        rest -= pools.map(|pool| self.pools[pool].first_token.mean()).fold(f64::INFINITY, f64::min);
+        let rest = Duration::try_from_secs_f64(rest.max(0.0)).unwrap_or(Duration::MAX);
+        let whole = answer_within.saturating_sub(rest);
+        Some(arrival.patience.map_or(whole, |patience| patience.min(whole)))
     }
 
     /// The targets that an arrival may start at, and whose turn it is among them.

@@ -104,6 +104,9 @@ pub struct Arrival {
     /// How long its caller will wait for the first token; `None` for a caller that did not say and was promised
     /// nothing, and whose call is never refused by prediction.
     pub patience: Option<Duration>,
+    /// How long its caller will wait for the whole answer (deadline and timeout of a call that does not stream): less
+    /// what answers of the topic take from the first token to the end, it is a patience too.
+    pub answer_within: Option<Duration>,
     /// Whether it is asked for the first time.
     pub demand: Demand,
     /// Uniform over `u64`.

@@ -145,6 +145,10 @@ impl FirstToken {
         }
     }
 
+    pub(super) const fn mean(&self) -> f64 {
+        self.mean
+    }
+
     pub(super) fn upper(&self) -> f64 {
         self.mean + DEVIATIONS * self.deviation
     }

@@ -86,6 +86,7 @@ impl World {
             tokens: prompt_tokens + self.random.random_range(0..1_000),
             stream: !self.one_in(4),
             patience: (!self.one_in(3)).then(|| MS * self.random.random_range(1..10_000)),
+            answer_within: self.one_in(4).then(|| MS * self.random.random_range(1..30_000)),
             demand: if self.one_in(4) { Demand::Repeated } else { Demand::New },
             random: self.random.random(),
         };

@@ -101,6 +101,27 @@ fn a_call_that_became_hopeless_since_the_last_tick_is_not_started() {
 }
 
 #[test]
+fn who_waits_for_the_whole_answer_has_less_time_for_the_first_token() {
+    let mut rig = Rig::new(simple(2, &[1.0]));
+    for _ in 0..10 {
+        let start = rig.start(&call());
+        rig.pass(200 * MS);
+        rig.seen(start.permit, Seen::FirstToken);
+        rig.pass(1800 * MS);
+        rig.finish(start.permit);
+    }
+    rig.start(&call());
+    rig.start(&call());
+    let whole = |within| Arrival { stream: false, answer_within: Some(within), ..call() };
+    let hasty = rig.queue(&whole(3 * SEC));
+    let other = rig.queue(&whole(10 * SEC));
+    let gone: Vec<CallId> = rig.pass(2 * SEC).iter().map(|decision| dropped(decision).0).collect();
+    assert_eq!(gone, [hasty], "3 s less 1.8 s for the answer");
+    let gone: Vec<CallId> = rig.pass(7 * SEC).iter().map(|decision| dropped(decision).0).collect();
+    assert_eq!(gone, [other]);
+}
+
+#[test]
 fn an_objective_below_the_base_time_locks_nobody_out() {
     // The limiter says that an idle server takes 100 ms.
     let mut rig = warmed(simple(1, &[1.0]), 100 * MS);

@@ -124,6 +124,7 @@ pub(super) fn call() -> Arrival {
         tokens: 100,
         stream: true,
         patience: None,
+        answer_within: None,
         demand: Demand::New,
         random: 7,
     }
