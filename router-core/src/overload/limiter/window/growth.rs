@@ -8,7 +8,7 @@ use super::sight::Sight;
 /// server that needs ten seconds has 200 under way by then.
 const BLIND_PER_SECOND: f64 = 20.0;
 
-/// A paced window stays within so much of what is used, so that waiting alone opens nothing: a second's worth.
+/// A paced window stays within twice what is used and this (a second's worth), so that waiting alone opens nothing.
 const BLIND_AHEAD: f64 = 20.0;
 
 /// However long nothing answers, no more than this are sent to an endpoint that has not answered yet.
@@ -33,7 +33,7 @@ const EXCESS_REAL: f64 = 0.5;
 /// First tokens in the window before its mean ends slow start.
 const SAMPLES_TO_JUDGE: u32 = 8;
 
-/// The window may stand at so many times Little's value while nobody is held back.
+/// The window may stand at so many times what is used, or Little's value, while nobody is held back.
 const UNUSED_RATIO: f64 = 2.0;
 
 /// Time constant with which it falls back to that.
@@ -87,7 +87,7 @@ impl Growth {
     }
 
     fn pace(&mut self, sight: &Sight) {
-        let ahead = (f64::from(sight.awaiting) + BLIND_AHEAD).min(BLIND_MAX);
+        let ahead = (UNUSED_RATIO * f64::from(sight.awaiting) + BLIND_AHEAD).min(BLIND_MAX);
         let paced = self.window + BLIND_PER_SECOND * sight.dt.min(BLOCKED_SECONDS);
         self.window = paced.min(ahead).max(self.window);
     }
@@ -107,7 +107,8 @@ impl Growth {
     }
 
     fn unused(&mut self, sight: &Sight) {
-        let roof = UNUSED_RATIO * sight.target;
+        // After a cold start the rate lags behind what is under way by one first-token time.
+        let roof = UNUSED_RATIO * sight.target.max(f64::from(sight.awaiting));
         if self.window > roof {
             self.window = (self.window * (-sight.dt / UNUSED_DECAY_SECONDS).exp()).max(roof);
         } else {
@@ -207,7 +208,7 @@ mod tests {
         (0..20).for_each(|_| growth.step(&Sight { awaiting: 50, ..cold }));
         assert!((growth.window() - 22.0).abs() < 1e-9, "20 a second: {growth:?}");
         (0..20_000).for_each(|_| growth.step(&cold));
-        assert!((growth.window() - 22.0).abs() < 1e-9, "one waits: {growth:?}");
+        assert!((growth.window() - 22.0).abs() < 1e-9, "one waits, it stays: {growth:?}");
         (0..20_000).for_each(|_| growth.step(&Sight { awaiting: 5_000, ..cold }));
         assert_eq!(growth.window(), BLIND_MAX);
         (0..2_000).for_each(|_| growth.unanswered());

@@ -122,7 +122,7 @@ impl FirstTokenWindow {
         self.awaiting = 0;
         for underway in self.slots.values_mut() {
             underway.awaiting = whole || !underway.decoding;
-            underway.role = Role::Nothing;
+            underway.role = if underway.awaiting { Role::First } else { Role::Nothing };
             self.awaiting += u32::from(underway.awaiting);
         }
         self.sight.reach = if whole { REACH_WHOLE_ANSWER } else { REACH_FIRST_TOKEN };

@@ -148,7 +148,7 @@ impl Probe {
                 }
             }
             State::Hearing { since } => {
-                if self.answers >= self.sent || sight.now - since > 2.0 * wait + 1.0 {
+                if self.answers >= self.sent || sight.now - since > 4.0 * wait + 1.0 {
                     self.state = State::Idle;
                     self.ended = sight.now;
                     if self.answers >= ANSWERS_MIN {
@@ -182,8 +182,8 @@ impl Probe {
     fn conclude(&mut self, sight: &Sight, base: &mut Base) {
         let answers = f64::from(self.answers);
         let (waited, tokens) = (self.waited / answers, self.tokens / answers);
-        let fallen = waited < FALLEN_RATIO * sight.base && waited > sight.tau;
         let seconds = base.set(waited, tokens, sight.tokens);
+        let fallen = seconds < FALLEN_RATIO * sight.base && seconds > sight.tau;
         self.raised = seconds > RAISED_RATIO * sight.base;
         self.idle_seen = if fallen { f64::NEG_INFINITY } else { sight.now };
         self.ratio = if fallen { WINDOW_RATIO_FALLEN } else { WINDOW_RATIO };
