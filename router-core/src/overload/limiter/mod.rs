@@ -86,7 +86,7 @@ pub struct Reading {
     pub free: u32,
     /// First tokens (for limiters that do not see them: answers) per second.
     pub rate: f64,
-    /// Mean time to the first token of late.
+    /// Mean time to the first token of late; to the end of the answer where few answers stream. `None` without any.
     pub first_token: Option<Duration>,
     /// Time to the first token of an endpoint without a queue of its own (`s0`).
     pub base_first_token: Option<Duration>,

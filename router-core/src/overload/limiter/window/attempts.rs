@@ -111,14 +111,15 @@ impl FirstTokenWindow {
         self.settle(now, underway, Sample { waited, tokens: underway.prompt_tokens, measured: false });
     }
 
-    /// Someone who waited still, or whose answer counts whole, has ended.
+    /// An attempt has ended with an answer. If it still waited, its end is what was seen of it: of a whole answer, or of
+    /// a stream without a token.
     pub(super) fn answered(&mut self, now: f64, underway: Underway, output_tokens: Option<u32>) {
         self.heard = now;
         if underway.awaiting {
             let whole = self.answers.measure() == Measure::WholeAnswer;
             let tokens = if whole { output_tokens.unwrap_or_default() } else { underway.prompt_tokens };
             let waited = now - underway.started;
-            self.settle(now, underway, Sample { waited, tokens, measured: whole });
+            self.settle(now, underway, Sample { waited, tokens, measured: whole || underway.stream });
         }
     }
 

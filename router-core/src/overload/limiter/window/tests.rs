@@ -267,3 +267,15 @@ fn a_probe_finds_a_base_time_that_has_fallen_while_the_endpoint_is_always_full()
     assert!(found < base / 4, "{found:?} from {base:?}");
     waiting.into_iter().for_each(|(_, place)| driven.release(place, End::Cancelled));
 }
+
+#[test]
+fn a_stream_that_shows_no_token_counts_by_its_end() {
+    let mut driven = window();
+    for _ in 0..20 {
+        let place = driven.admit().unwrap();
+        driven.pass(0.5);
+        driven.release(place, WHOLE);
+    }
+    driven.pass(0.05);
+    assert_eq!(driven.read().base_first_token.map(millis), Some(500));
+}
