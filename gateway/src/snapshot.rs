@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -317,7 +317,8 @@ impl Route {
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         let mean = self.answer_tokens();
         // Two at once may lose one of them, which a mean survives.
-        let next = if tokens > mean { mean + (tokens - mean).div_ceil(16) } else { mean - (mean - tokens) / 16 };
+        let next =
+            if tokens > mean { mean + (tokens - mean).div_ceil(16) } else { mean - (mean - tokens) / 16 };
         self.answer_tokens.store(next, Ordering::Relaxed);
     }
 

@@ -2,6 +2,7 @@
 //! data port. While there are no keys for it, it is bound to loopback or to a Unix-domain socket only, and refuses
 //! what a web page could make a browser on this machine send. The metrics alone may have a listener of their own.
 
+mod backpressure;
 mod entrance;
 mod state;
 
@@ -52,6 +53,7 @@ fn router(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Router {
         .route("/admin/v1/pools", get(state::pools))
         .route("/admin/v1/config", get(state::config))
         .route("/admin/v1/reload", post(move || reload(reloader.clone())))
+        .merge(backpressure::routes())
         .fallback(async || refuse(StatusCode::NOT_FOUND, "not_found", "no such path on the admin listener"))
         .with_state(gateway)
 }

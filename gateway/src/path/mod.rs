@@ -16,6 +16,7 @@
 pub(crate) mod accept;
 pub(crate) mod dialect;
 pub(crate) mod identify;
+pub(crate) mod overload;
 pub(crate) mod route;
 pub(crate) mod select;
 pub(crate) mod send;

@@ -58,7 +58,11 @@ pub(super) fn finish(response: &mut Response<AnswerBody>, account: &Account, id:
     push_ms(&mut timing, overhead);
     timing.push_str(", queue;dur=");
     // Nearly always.
-    if facts.queued.is_zero() { timing.push('0') } else { push_ms(&mut timing, facts.queued) }
+    if facts.queued.is_zero() {
+        timing.push('0')
+    } else {
+        push_ms(&mut timing, facts.queued)
+    }
     timing.push_str(", upstream;dur=");
     push_ms(&mut timing, upstream);
     if let Ok(timing) = HeaderValue::try_from(timing) {

@@ -181,7 +181,8 @@ impl Session {
     }
 
     async fn http1<P: Path>(mut self, heard: Heard, path: P) {
-        let (waits, peer, bounds, trusted) = (self.patience.clone(), self.peer.clone(), self.bounds, self.trusted);
+        let (waits, peer, bounds, trusted) =
+            (self.patience.clone(), self.peer.clone(), self.bounds, self.trusted);
         let service = service_fn(move |request| {
             let busy = waits.serve(Instant::now(), None);
             answer(path.clone(), Arrival { request, peer: peer.clone(), bounds, trusted }, busy)
@@ -224,7 +225,8 @@ impl Session {
     async fn http2<P: Path>(mut self, heard: Heard, path: P) {
         let telemetry = self.gateway.telemetry.clone();
         let streams = Streams::new(self.clocks.client_stall, telemetry, self.guard.clone());
-        let (waits, peer, bounds, trusted) = (self.patience.clone(), self.peer.clone(), self.bounds, self.trusted);
+        let (waits, peer, bounds, trusted) =
+            (self.patience.clone(), self.peer.clone(), self.bounds, self.trusted);
         let (begins, gateway) = (streams.clone(), self.gateway.clone());
         let service = service_fn(move |request| {
             let busy = waits.serve(Instant::now(), Some(begins.begin()));

@@ -124,7 +124,9 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
     })?;
     account.facts().bytes_in = body.len() as u64;
     let found = match passthrough {
-        Some(route) => Found { route: still_there(route, &snapshot)?, model_span: 0..0, ask_usage: None, stream: false },
+        Some(route) => {
+            Found { route: still_there(route, &snapshot)?, model_span: 0..0, ask_usage: None, stream: false }
+        }
         None => look_into(&body, &snapshot, intent)?,
     };
     let Found { route, model_span, ask_usage, stream } = found;

@@ -67,13 +67,8 @@ type Told = Vec<(oneshot::Sender<Decided>, Decided)>;
 impl Line {
     pub(crate) fn new(snapshot: Arc<Snapshot>) -> Arc<Self> {
         let dispatcher = Dispatcher::new(Duration::ZERO, plan::of(&snapshot));
-        let state = State {
-            dispatcher,
-            snapshot,
-            waiting: HashMap::new(),
-            decisions: Vec::new(),
-            asleep: true,
-        };
+        let state =
+            State { dispatcher, snapshot, waiting: HashMap::new(), decisions: Vec::new(), asleep: true };
         Arc::new(Self { origin: Instant::now(), state: Mutex::new(state), awake: Notify::new() })
     }
 
@@ -113,14 +108,15 @@ impl Line {
         let (arrived, told) = {
             let mut state = self.lock();
             let now = self.now();
-            let moved = (!Arc::ptr_eq(&state.snapshot, &call.snapshot)).then(|| state.found_again(call, arrival));
+            let moved =
+                (!Arc::ptr_eq(&state.snapshot, &call.snapshot)).then(|| state.found_again(call, arrival));
             let arrival = moved.as_ref().unwrap_or(arrival);
             let mut decisions = std::mem::take(&mut state.decisions);
             let admission = state.dispatcher.arrive(now, arrival, &mut decisions);
             let arrived = match admission {
                 Admission::Started(start) => {
                     state.admitted(self, start, arrival.topic).map_or_else(Arrived::Refused, Arrived::Started)
-                },
+                }
                 Admission::Refused(refusal) => Arrived::Refused(refusal),
                 Admission::Queued(id) => {
                     let (tell, decided) = oneshot::channel();
@@ -242,7 +238,9 @@ impl State {
         let known = &self.snapshot;
         let topic = known.topic(&call.route.name);
         let route = topic.and_then(|topic| known.topics().nth(topic));
-        let label = |target: usize| route?.targets.iter().position(|one| one.label == call.route.targets[target].label);
+        let label = |target: usize| {
+            route?.targets.iter().position(|one| one.label == call.route.targets[target].label)
+        };
         let speaks = |target: &Target| target.pool.dialects.contains(call.intent.dialect);
         let targets = route.into_iter().flat_map(|route| &route.targets).enumerate();
         let targets = targets.filter(|(_, target)| speaks(target)).map(|(index, _)| index);

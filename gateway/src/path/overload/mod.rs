@@ -78,7 +78,8 @@ fn arrival(call: &Call, bound: Option<usize>) -> Arrival {
         tokens: call.prompt_tokens.saturating_add(call.route.answer_tokens()),
         // Of what goes through as it is nothing is looked into.
         stream: stream && call.intent.dialect != Dialect::Passthrough,
-        patience: patience.first_token.into_iter().chain(patience.answer).min(),
+        patience: patience.first_token,
+        answer_within: patience.answer,
         demand: if repeated { Demand::Repeated } else { Demand::New },
         random: rand::random(),
     }

@@ -77,7 +77,6 @@ impl Permit {
             self.line.finish(id, End::Whole { output_tokens });
         }
     }
-
 }
 
 impl Drop for Permit {
@@ -104,7 +103,12 @@ mod tests {
     #[test]
     fn an_endpoint_rests_as_long_as_it_says() {
         let rest = |headers: &[(&'static str, &'static str)]| {
-            rest(&headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect())
+            rest(
+                &headers
+                    .iter()
+                    .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                    .collect(),
+            )
         };
         assert_eq!(rest(&[]), REST);
         assert_eq!(rest(&[("retry-after", "7")]), Duration::from_secs(7));

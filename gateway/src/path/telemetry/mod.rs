@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 pub(crate) use account::{Account, Ending, Facts, Open};
 use log::Event;
 pub(crate) use log::{Level, LogSink, Style as LogStyle};
-pub(crate) use metrics::{Limit, Metrics, TargetMetrics};
+pub(crate) use metrics::{Limit, Metrics, Outcome, TargetMetrics};
 pub(crate) use record::Record;
 
 /// Where accounts go when they are closed.
