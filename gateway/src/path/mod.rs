@@ -7,8 +7,9 @@
 //! | [`accept`] | is this a sane HTTP request on an open door? |
 //! | [`dialect`] | which API shape and operation? (head only) |
 //! | [`identify`] | the body, read once and judged; which route? |
-//! | [`route`] | which target, by canary and weight? |
-//! | [`select`] | which endpoint of its pool? |
+//! | [`overload`] | is there room now? which target, by weight, and which endpoint? |
+//! | [`route`] | which target, if a canary rule binds it to one? |
+//! | [`select`] | which endpoint of a pool, for what is no call? |
 //! | [`send`] | put it on the wire, with its clocks |
 //! | [`stream`] | bring the answer back as it comes |
 //! | [`telemetry`] | what happened, at what cost? |

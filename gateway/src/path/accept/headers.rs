@@ -59,9 +59,9 @@ pub(super) fn finish(response: &mut Response<AnswerBody>, account: &Account, id:
     timing.push_str(", queue;dur=");
     // Nearly always.
     if facts.queued.is_zero() {
-        timing.push('0')
+        timing.push('0');
     } else {
-        push_ms(&mut timing, facts.queued)
+        push_ms(&mut timing, facts.queued);
     }
     timing.push_str(", upstream;dur=");
     push_ms(&mut timing, upstream);

@@ -131,6 +131,8 @@ where
             let request_id = headers::request_id(&head.headers);
             let open = Account::open(gateway.telemetry.clone(), request_id.clone(), started);
             let account = open.account().clone();
+            // Until somebody is identified, everybody is anybody.
+            account.facts().segment = Some(gateway.snapshot().anonymous().clone());
             note_headers(&gateway, &account, &head.headers);
             let dialect = gateway.snapshot().guess(&head);
             let (peer, trusted) = (arrival.peer, arrival.trusted);

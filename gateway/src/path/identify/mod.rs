@@ -125,7 +125,7 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
     account.facts().bytes_in = body.len() as u64;
     let found = match passthrough {
         Some(route) => {
-            Found { route: still_there(route, &snapshot)?, model_span: 0..0, ask_usage: None, stream: false }
+            Found { route: still_there(&route, &snapshot)?, model_span: 0..0, ask_usage: None, stream: false }
         }
         None => look_into(&body, &snapshot, intent)?,
     };
@@ -175,7 +175,7 @@ fn who(snapshot: &Snapshot, origin: &Origin, head: &Parts) -> Result<(Segment, A
 }
 
 /// A prefix may have gone since its path was recognised.
-fn still_there(route: Arc<Route>, snapshot: &Snapshot) -> Result<Arc<Route>, Reason> {
+fn still_there(route: &Route, snapshot: &Snapshot) -> Result<Arc<Route>, Reason> {
     let found = snapshot.topics().find(|known| known.name == route.name);
     found.cloned().ok_or(Reason::UnknownPath)
 }

@@ -37,7 +37,7 @@ pub(crate) struct Admitted {
 /// chose.
 pub(crate) async fn admit(line: &Arc<Line>, call: &Call, bound: Option<usize>) -> Result<Admitted, Failure> {
     let arrival = arrival(call, bound);
-    let metrics = call.account.metrics();
+    let metrics = &call.account.metrics().admissions;
     let arrived = Instant::now();
     let admission = match line.arrive(call, &arrival) {
         line::Arrived::Started(admitted) => Ok(admitted),
@@ -46,7 +46,7 @@ pub(crate) async fn admit(line: &Arc<Line>, call: &Call, bound: Option<usize>) -
             let admission = waiting.decided().await;
             let waited = arrived.elapsed();
             call.account.facts().queued = waited;
-            metrics.queue_wait(&call.route.name, &call.segment.name, waited);
+            metrics.waited(&call.route.name, &call.segment.name, waited);
             admission
         }
     };
@@ -54,7 +54,7 @@ pub(crate) async fn admit(line: &Arc<Line>, call: &Call, bound: Option<usize>) -
         Ok(_) => Outcome::Admitted,
         Err(refusal) => Outcome::Refused(refusal.reason.name()),
     };
-    metrics.admission(&call.route.name, &call.segment.name, outcome);
+    metrics.ended(&call.route.name, &call.segment.name, outcome);
     admission.map_err(|refusal| refused(refusal).into())
 }
 

@@ -22,13 +22,11 @@ pub(super) fn of(snapshot: &Snapshot) -> Plan {
 
 fn topic(route: &Route, snapshot: &Snapshot) -> Topic {
     let configured = snapshot.config.routes.iter().find(|one| one.name == *route.name);
-    let (when_full, queue) = configured.map_or((WhenFull::Spill, Queue::default()), |one| {
-        let when_full = match one.when_full {
-            config::WhenFull::Spill => WhenFull::Spill,
-            config::WhenFull::Wait => WhenFull::Wait,
-        };
-        (when_full, one.queue)
-    });
+    let queue = configured.map_or_else(Queue::default, |one| one.queue);
+    let when_full = match configured.map(|one| one.when_full) {
+        Some(config::WhenFull::Wait) => WhenFull::Wait,
+        Some(config::WhenFull::Spill) | None => WhenFull::Spill,
+    };
     let pools = &snapshot.pools;
     let place = |target: &crate::snapshot::Target| {
         pools.iter().position(|pool| std::sync::Arc::ptr_eq(pool, &target.pool)).unwrap_or(usize::MAX)

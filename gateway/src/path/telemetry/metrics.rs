@@ -2,7 +2,6 @@
 //! a configuration is loaded: 6 ns to count then, against 45 to 550 when looked up by label.
 
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -11,7 +10,7 @@ use prometheus::{
 use router_core::config::Segment;
 use router_core::dialect::Dialect;
 
-use super::{Ending, Record};
+use super::{Admissions, Ending, Record};
 
 /// Label value for a call that did not get as far as a segment, route or target.
 const NONE: &str = "none";
@@ -25,8 +24,6 @@ const FIRST_TOKEN_SECONDS: &[f64] =
 /// Readers notice 50 ms; a stalled engine takes seconds.
 const INTER_TOKEN_SECONDS: &[f64] =
     &[0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.25, 0.5, 1.0, 5.0];
-/// From a slot that is just about to be free to the longest wait that is allowed.
-const QUEUE_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 /// Weir's own share is tens of microseconds.
 const OVERHEAD_SECONDS: &[f64] = &[0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.005, 0.01, 0.05];
 
@@ -40,9 +37,7 @@ pub(crate) struct Metrics {
     inter_token: HistogramVec,
     tokens: IntCounterVec,
     inflight: IntGaugeVec,
-    queue_wait: HistogramVec,
-    admission: IntCounterVec,
-    shed: IntCounterVec,
+    pub(crate) admissions: Admissions,
     overhead: Histogram,
     limit_hits: [IntCounter; Limit::ALL.len()],
     /// 1 if the last reload succeeded, or none was asked for.
@@ -117,13 +112,6 @@ impl Limit {
     }
 }
 
-/// What the dispatcher says to an arrival in the end: the labels of `weir_admission_total` and `weir_shed_total`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome {
-    Admitted,
-    Refused(&'static str),
-}
-
 /// The children of one segment of one target of one route.
 #[derive(Debug)]
 pub(crate) struct TargetMetrics {
@@ -186,24 +174,7 @@ impl Metrics {
                 &["route", "segment", "target", "direction"],
             )?,
             inflight: gauges(&registry, "inflight", "Attempts that have not ended.", &["target"])?,
-            queue_wait: histograms(
-                &registry,
-                HistogramOpts::new("queue_wait_seconds", "How long calls waited that had to wait.")
-                    .buckets(QUEUE_SECONDS.to_vec()),
-                &["route", "segment"],
-            )?,
-            admission: counters(
-                &registry,
-                "admission_total",
-                "What became of calls that wanted to be served.",
-                &["route", "segment", "outcome"],
-            )?,
-            shed: counters(
-                &registry,
-                "shed_total",
-                "Calls refused because there was not enough for everybody, by reason.",
-                &["route", "segment", "reason"],
-            )?,
+            admissions: Admissions::new(&registry)?,
             overhead,
             limit_hits: Limit::ALL.map(|limit| limit_hits.with_label_values(&[limit.name()])),
             reload_succeeded: gauge(
@@ -239,23 +210,6 @@ impl Metrics {
     /// Attempts at a target that have not ended.
     pub(crate) fn inflight(&self, target: &str) -> IntGauge {
         self.inflight.with_label_values(&[target])
-    }
-
-    /// Counts how long a call waited that had to.
-    pub(crate) fn queue_wait(&self, route: &str, segment: &str, waited: Duration) {
-        self.queue_wait.with_label_values(&[route, segment]).observe(waited.as_secs_f64());
-    }
-
-    /// Counts what became of a call that wanted to be served.
-    pub(crate) fn admission(&self, route: &str, segment: &str, outcome: Outcome) {
-        let word = match outcome {
-            Outcome::Admitted => "admitted",
-            Outcome::Refused(reason) => {
-                self.shed.with_label_values(&[route, segment, reason]).inc();
-                "refused"
-            }
-        };
-        self.admission.with_label_values(&[route, segment, word]).inc();
     }
 
     /// Counts that a bound was run into.
@@ -331,7 +285,7 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntG
     Ok(gauge)
 }
 
-fn counters(
+pub(super) fn counters(
     registry: &Registry,
     name: &str,
     help: &str,
@@ -348,7 +302,11 @@ fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prome
     Ok(gauges)
 }
 
-fn histograms(registry: &Registry, opts: HistogramOpts, labels: &[&str]) -> prometheus::Result<HistogramVec> {
+pub(super) fn histograms(
+    registry: &Registry,
+    opts: HistogramOpts,
+    labels: &[&str],
+) -> prometheus::Result<HistogramVec> {
     let histograms = HistogramVec::new(opts, labels)?;
     registry.register(Box::new(histograms.clone()))?;
     Ok(histograms)

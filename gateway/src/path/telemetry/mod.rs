@@ -3,6 +3,7 @@
 //! one log line. Never holds a prompt, a completion or a credential.
 
 mod account;
+mod admissions;
 mod line;
 mod log;
 mod metrics;
@@ -13,9 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 pub(crate) use account::{Account, Ending, Facts, Open};
+pub(crate) use admissions::{Admissions, Outcome};
 use log::Event;
 pub(crate) use log::{Level, LogSink, Style as LogStyle};
-pub(crate) use metrics::{Limit, Metrics, Outcome, TargetMetrics};
+pub(crate) use metrics::{Limit, Metrics, TargetMetrics};
 pub(crate) use record::Record;
 
 /// Where accounts go when they are closed.

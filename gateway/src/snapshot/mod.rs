@@ -1,32 +1,31 @@
 //! The tables that a configuration becomes: routes with their targets, pools with their endpoints, secrets
 //! read, names and headers ready to be sent. Built once, then only looked up in.
 
+mod credential;
+mod route;
+
 use std::collections::HashMap;
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method};
-use prometheus::IntGauge;
-use router_core::config::{
-    Balance, Canary, Config, FileUse, RouteTimeouts, Secret, Timeouts, Usage, WEIGHT_SUM, WILDCARD_ROUTE,
-};
+use router_core::config::{Balance, Config, FileUse, Secret, Timeouts, Usage, WILDCARD_ROUTE};
 use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
+
+pub(crate) use credential::Credential;
+pub(crate) use route::{Route, Target};
 
 use crate::path::accept::has_anthropic_version;
 use crate::path::send::Connections;
 use crate::path::send::tls::{self, Protocol};
-use crate::path::telemetry::{Metrics, TargetMetrics};
+use crate::path::telemetry::Metrics;
 
 /// What may be asked for below a prefix that goes to its pool as it is.
 const PASSED_METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-/// What an answer is taken to be long before any has come.
-const ANSWER_TOKENS: u32 = 256;
 const PASSED_METHODS_TEXT: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Why tables cannot be built of a configuration that is right in itself.
@@ -63,35 +62,6 @@ pub(crate) struct Segment {
     /// Its place in the configuration.
     pub(crate) index: usize,
     pub(crate) name: Arc<str>,
-}
-
-/// A model name that clients ask for.
-#[derive(Debug)]
-pub(crate) struct Route {
-    pub(crate) name: Arc<str>,
-    pub(crate) targets: Vec<Target>,
-    pub(crate) canary: Vec<Canary>,
-    /// Its place among [`Snapshot::topics`].
-    pub(crate) topic: usize,
-    /// Mean length of its answers of late, for what calls are estimated to cost.
-    answer_tokens: AtomicU32,
-}
-
-/// One destination of a route.
-#[derive(Debug)]
-pub(crate) struct Target {
-    pub(crate) label: Arc<str>,
-    /// The label as `x-weir-target`.
-    pub(crate) header: HeaderValue,
-    pub(crate) pool: Arc<Pool>,
-    /// The model name that the pool knows, as JSON; `None` keeps the caller's.
-    pub(crate) model: Option<Bytes>,
-    pub(crate) weight: u32,
-    /// The pool's, with the route's in their place.
-    pub(crate) timeouts: Timeouts,
-    /// By segment.
-    pub(crate) metrics: Vec<TargetMetrics>,
-    pub(crate) inflight: IntGauge,
 }
 
 /// Endpoints that serve the same thing.
@@ -133,12 +103,6 @@ pub(crate) struct Endpoint {
     /// Attempts that have not ended.
     pub(crate) inflight: AtomicU32,
     pub(crate) connections: Connections,
-}
-
-/// A provider's key as the headers that carry it. Its `Debug` shows nothing of it.
-pub(crate) struct Credential {
-    bearer: HeaderValue,
-    plain: HeaderValue,
 }
 
 /// What is wrong with a file that a configuration names, if anything.
@@ -228,6 +192,11 @@ impl Snapshot {
         self.topics().position(|route| &*route.name == name)
     }
 
+    /// The segment of callers who are of no other.
+    pub(crate) fn anonymous(&self) -> &Segment {
+        &self.segments[self.config.anonymous]
+    }
+
     /// The place of a segment by its name.
     pub(crate) fn segment(&self, name: &str) -> Option<usize> {
         self.segments.iter().position(|segment| &*segment.name == name)
@@ -245,86 +214,6 @@ impl Snapshot {
             .filter(|route| &*route.name != WILDCARD_ROUTE && route.speaks(dialect))
             .map(|route| route.name.to_string())
             .collect()
-    }
-}
-
-impl Route {
-    fn build(
-        config: &Config,
-        topic: usize,
-        pools: &[Arc<Pool>],
-        metrics: &Metrics,
-        route: &router_core::config::Route,
-    ) -> Result<Self, BuildError> {
-        let mut targets = Vec::new();
-        for target in &route.targets {
-            let label = config.target_label(target);
-            targets.push(Target {
-                header: HeaderValue::from_bytes(label.as_bytes())
-                    .map_err(|_| BuildError::Label { route: route.name.clone(), label: label.clone() })?,
-                metrics: metrics.target(&route.name, &label, &config.segments),
-                inflight: metrics.inflight(&label),
-                label: label.into(),
-                pool: pools[target.pool].clone(),
-                model: target
-                    .model
-                    .as_ref()
-                    .map(|model| serde_json::Value::from(model.as_str()).to_string().into()),
-                weight: target.weight,
-                timeouts: route.timeouts.over(&config.pools[target.pool].timeouts),
-            });
-        }
-        Ok(Self::new(route.name.as_str().into(), targets, route.canary.clone(), topic))
-    }
-
-    /// The route of a prefix: a topic of its own, with one target that keeps everything as it is.
-    fn of_passthrough(
-        config: &Config,
-        topic: usize,
-        pools: &[Arc<Pool>],
-        metrics: &Metrics,
-        passthrough: &router_core::config::Passthrough,
-    ) -> Self {
-        let pool = &pools[passthrough.pool];
-        let name = format!("passthrough:{}", passthrough.prefix);
-        let patience = passthrough.timeout;
-        let timeouts =
-            RouteTimeouts { headers: patience, first_token: patience, answer: patience, idle: None };
-        let target = Target {
-            header: pool.header.clone(),
-            metrics: metrics.target(&name, &pool.name, &config.segments),
-            inflight: metrics.inflight(&pool.name),
-            label: pool.name.as_str().into(),
-            pool: pool.clone(),
-            model: None,
-            weight: WEIGHT_SUM,
-            timeouts: timeouts.over(&pool.timeouts),
-        };
-        Self::new(name.into(), vec![target], Vec::new(), topic)
-    }
-
-    fn new(name: Arc<str>, targets: Vec<Target>, canary: Vec<Canary>, topic: usize) -> Self {
-        Self { name, targets, canary, topic, answer_tokens: AtomicU32::new(ANSWER_TOKENS) }
-    }
-
-    /// How long its answers are, about.
-    pub(crate) fn answer_tokens(&self) -> u32 {
-        self.answer_tokens.load(Ordering::Relaxed)
-    }
-
-    /// An answer was so long.
-    pub(crate) fn answered(&self, tokens: u64) {
-        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
-        let mean = self.answer_tokens();
-        // Two at once may lose one of them, which a mean survives.
-        let next =
-            if tokens > mean { mean + (tokens - mean).div_ceil(16) } else { mean - (mean - tokens) / 16 };
-        self.answer_tokens.store(next, Ordering::Relaxed);
-    }
-
-    /// Whether any target speaks this API.
-    pub(crate) fn speaks(&self, dialect: Dialect) -> bool {
-        self.targets.iter().any(|target| target.pool.dialects.contains(dialect))
     }
 }
 
@@ -399,47 +288,5 @@ impl Endpoint {
             inflight: AtomicU32::new(0),
             label: authority.into(),
         })
-    }
-}
-
-impl Credential {
-    fn read(secret: &Secret) -> Result<Self, String> {
-        let key = match secret {
-            Secret::Env(name) => {
-                std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))?
-            }
-            Secret::File(path) => {
-                let text =
-                    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-                text.trim_end_matches(['\n', '\r']).to_owned()
-            }
-        };
-        if key.is_empty() {
-            return Err("the secret is empty".into());
-        }
-        // No message ever shows the value.
-        let header =
-            |text: &str| HeaderValue::from_str(text).map_err(|_| "the secret cannot stand in a header");
-        let mut bearer = header(&format!("Bearer {key}"))?;
-        let mut plain = header(&key)?;
-        bearer.set_sensitive(true);
-        plain.set_sensitive(true);
-        Ok(Self { bearer, plain })
-    }
-
-    /// For APIs that take `authorization: Bearer`.
-    pub(crate) fn bearer(&self) -> &HeaderValue {
-        &self.bearer
-    }
-
-    /// For APIs that take `x-api-key`.
-    pub(crate) fn plain(&self) -> &HeaderValue {
-        &self.plain
-    }
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Credential(***)")
     }
 }
