@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::gateway::Gateway;
 use crate::path::accept::Listener;
+use crate::path::telemetry::pressure;
 use crate::reload::{Cause, Refused, Reloaded, Reloader};
 
 /// Serves operators until the process ends: what happens while Weir drains is worth seeing.
@@ -59,7 +60,11 @@ fn router(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Router {
 }
 
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], gateway.telemetry.metrics.render()).into_response()
+    let mut text = gateway.telemetry.metrics.render();
+    let endpoints = gateway.line.endpoints();
+    let endpoints: Vec<_> = endpoints.iter().map(|(label, reading)| (&**label, *reading)).collect();
+    text += &pressure::render(&gateway.line.topics(), &endpoints);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
 async fn ready(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static str) {

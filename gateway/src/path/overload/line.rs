@@ -9,7 +9,7 @@ use router_core::overload::dispatch::{
     Admission, Arrival, CallId, Decision, Dispatcher, PermitId, Reason, Refusal, Start, Targets,
 };
 use router_core::overload::lag::{PoolState, TopicState};
-use router_core::overload::limiter::{End, Seen};
+use router_core::overload::limiter::{End, Reading, Seen};
 use tokio::sync::{Notify, oneshot};
 
 use super::{Admitted, Permit, plan};
@@ -172,6 +172,20 @@ impl Line {
     pub(crate) fn pools(&self) -> Vec<PoolState> {
         let now = self.now();
         self.lock().dispatcher.pools(now)
+    }
+
+    /// What the limiter of each endpoint thinks, by the endpoint's label.
+    pub(crate) fn endpoints(&self) -> Vec<(Arc<str>, Reading)> {
+        let now = self.now();
+        let state = self.lock();
+        let mut readings = Vec::new();
+        for (pool, known) in state.snapshot.pools.iter().enumerate() {
+            for (place, endpoint) in known.endpoints.iter().enumerate() {
+                let reading = state.dispatcher.endpoint(now, pool, place);
+                readings.extend(reading.map(|reading| (endpoint.label.clone(), reading)));
+            }
+        }
+        readings
     }
 
     /// Tells the dispatcher something, and others what it decides.

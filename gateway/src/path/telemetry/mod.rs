@@ -8,6 +8,7 @@ mod line;
 mod log;
 mod metrics;
 pub(crate) mod panics;
+pub(crate) mod pressure;
 mod record;
 
 use std::sync::Arc;
