@@ -1,6 +1,7 @@
 //! How far behind each route is, and what each endpoint's limiter thinks, as metrics. Read off the dispatcher when
 //! somebody asks, in Prometheus' text format: nothing is kept up to date meanwhile, and what a reload took away is gone.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
 use router_core::overload::lag::{Level, PartitionState, TopicState};
@@ -17,17 +18,24 @@ pub(crate) fn render(topics: &[TopicState], endpoints: &[(&str, Reading)]) -> St
     let mut text = String::new();
     partitions(&mut text, topics);
     totals(&mut text, topics);
-    let mut family =
-        Family::new(&mut text, "concurrency_limit", "gauge", "Attempts that an endpoint may have at a time.");
-    for (endpoint, reading) in endpoints {
-        family.add(&[("endpoint", endpoint)], u64::from(reading.inflight) + u64::from(reading.free));
-    }
-    let help = "Attempts of an endpoint without a first token.";
-    let mut family = Family::new(&mut text, "awaiting_first_token", "gauge", help);
-    for (endpoint, reading) in endpoints {
-        family.add(&[("endpoint", endpoint)], reading.awaiting_first_token);
-    }
+    limits(&mut text, endpoints);
     text
+}
+
+fn limits(text: &mut String, endpoints: &[(&str, Reading)]) {
+    // An endpoint of two pools has two limiters, and one label.
+    let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for (endpoint, reading) in endpoints {
+        let (limit, awaiting) = sums.entry(endpoint).or_default();
+        *limit += u64::from(reading.inflight) + u64::from(reading.free);
+        *awaiting += u64::from(reading.awaiting_first_token);
+    }
+    let help = "Attempts that an endpoint may have at a time.";
+    let mut family = Family::new(text, "concurrency_limit", "gauge", help);
+    sums.iter().for_each(|(endpoint, (limit, _))| family.add(&[("endpoint", endpoint)], limit));
+    let help = "Attempts of an endpoint without a first token.";
+    let mut family = Family::new(text, "awaiting_first_token", "gauge", help);
+    sums.iter().for_each(|(endpoint, (_, awaiting))| family.add(&[("endpoint", endpoint)], awaiting));
 }
 
 fn partitions(text: &mut String, topics: &[TopicState]) {
