@@ -1,9 +1,10 @@
-//! Additive increase, multiplicative decrease, as in Netflix/concurrency-limits (`AIMDLimit.java`): an answer in
-//! time adds one to the limit while at least half of it is in use, a late or refused one takes a tenth off.
+//! Additive increase, multiplicative decrease, as in Netflix/concurrency-limits (`AIMDLimit.java`): an answer
+//! in time adds one to the limit while at least half of it is in use, a late or refused one takes a tenth
+//! off.
 //!
-//! It reads the time of the whole answer, which for a language model is the answer's length: with answers longer
-//! than `timeout` it falls to its minimum on a server that has nothing to do. Here for comparison, and for upstreams
-//! whose answers are all alike.
+//! It reads the time of the whole answer, which for a language model is the answer's length: with answers
+//! longer than `timeout` it falls to its minimum on a server that has nothing to do. Here for comparison, and
+//! for upstreams whose answers are all alike.
 
 use std::time::Duration;
 

@@ -46,7 +46,8 @@ impl Algorithm {
     }
 }
 
-/// Any of the limiters. One branch picks it; each is boxed once, when it is built, so that they are of one size.
+/// Any of the limiters. One branch picks it; each is boxed once, when it is built, so that they are of one
+/// size.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each holds the limiter of its name")]
 pub enum AnyLimiter {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::ledger::Ledger;
 use super::{Attempt, End, Limiter, Place, Reading, Seen};
 
-/// Attempts at a time where nobody says: what many model servers take as their own default for parallel sequences.
+/// Attempts at a time where nobody says: what many model servers take as their own default for parallel
+/// sequences.
 const LIMIT: u32 = 256;
 
 /// Settings of [`Fixed`].

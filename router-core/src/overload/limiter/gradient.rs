@@ -1,15 +1,16 @@
-//! Envoy's adaptive concurrency (`gradient_controller.cc`), with its fields, defaults and manners: the limit follows
-//! the ratio of the response time of an idle server to that of now.
+//! Envoy's adaptive concurrency (`gradient_controller.cc`), with its fields, defaults and manners: the limit
+//! follows the ratio of the response time of an idle server to that of now.
 //!
 //! ```text
 //! gradient = clamp(min_rtt · (1 + buffer) / sample_rtt, 0.5, 2)
 //! limit    = clamp(limit · gradient + sqrt(limit · gradient), min_concurrency, max_concurrency_limit)
 //! ```
 //!
-//! `sample_rtt` is a percentile of the last interval's response times. `min_rtt` is measured anew every so often: the
-//! limit is then pinned to `min_concurrency` until enough answers *that began since* have ended. With answers of a
-//! language model, which last as long as they are long, both are wrong: in simulation it keeps 16 to 20 % of what a
-//! fixed limit attains, and 35 % at half the load, where nothing needs limiting. Here for those who come from Envoy.
+//! `sample_rtt` is a percentile of the last interval's response times. `min_rtt` is measured anew every so
+//! often: the limit is then pinned to `min_concurrency` until enough answers *that began since* have ended.
+//! With answers of a language model, which last as long as they are long, both are wrong: in simulation it
+//! keeps 16 to 20 % of what a fixed limit attains, and 35 % at half the load, where nothing needs limiting.
+//! Here for those who come from Envoy.
 
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use super::{Attempt, End, Limiter, Place, Reading, Seen, places};
 /// After so many intervals at the smallest limit the measured `min_rtt` is doubted, and measured again.
 const MINIMUM_RUN: u32 = 5;
 
-/// Settings of [`Gradient`], named as Envoy names them. Where Envoy has no default, its documentation's example.
+/// Settings of [`Gradient`], named as Envoy names them. Where Envoy has no default, its documentation's
+/// example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GradientSettings {
     /// Which percentile of the response times stands for all of them, as a ratio (0.5 is the median).
@@ -92,7 +94,8 @@ enum Phase {
 }
 
 impl Gradient {
-    /// Starts with a measurement, or, with a fixed `min_rtt`, at the smallest limit. `seed` is for the jitter.
+    /// Starts with a measurement, or, with a fixed `min_rtt`, at the smallest limit. `seed` is for the
+    /// jitter.
     #[must_use]
     pub fn new(settings: GradientSettings, seed: u64) -> Self {
         let limit = settings.min_concurrency;

@@ -1,21 +1,23 @@
-//! Netflix/concurrency-limits' `Gradient2Limit`, in its `WindowedLimit` as Netflix ships it: the limit shrinks in
-//! proportion as the mean response time of a window rises above `rtt_tolerance` times its long-term mean.
+//! Netflix/concurrency-limits' `Gradient2Limit`, in its `WindowedLimit` as Netflix ships it: the limit
+//! shrinks in proportion as the mean response time of a window rises above `rtt_tolerance` times its
+//! long-term mean.
 //!
 //! ```text
 //! gradient = clamp(rtt_tolerance · long / short, 0.5, 1)
 //! limit    = 0.8 · limit + 0.2 · (limit · gradient + queue_size)
 //! ```
 //!
-//! It reads the time of the whole answer: when answers merely get longer it holds traffic back for nothing, and
-//! what changes slowly it takes for normal. Here for comparison, and for upstreams whose answers are all alike.
+//! It reads the time of the whole answer: when answers merely get longer it holds traffic back for nothing,
+//! and what changes slowly it takes for normal. Here for comparison, and for upstreams whose answers are all
+//! alike.
 
 use std::time::Duration;
 
 use super::ledger::{Ended, Ledger};
 use super::{Attempt, End, Limiter, Place, Reading, Seen, places};
 
-/// A fall of the response time to less than half of its long-term mean is an old overload that is over: the mean
-/// then gives way by this factor a window.
+/// A fall of the response time to less than half of its long-term mean is an old overload that is over: the
+/// mean then gives way by this factor a window.
 const RECOVERY: f64 = 0.95;
 
 /// The long-term mean is a plain mean of so many windows at first.

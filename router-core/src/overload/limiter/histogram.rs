@@ -1,5 +1,5 @@
-//! Percentiles of durations in fixed memory: 32 buckets for each doubling, so a percentile is right to 2 %. Envoy's
-//! own histogram has 90 buckets for each factor of ten, which is as fine.
+//! Percentiles of durations in fixed memory: 32 buckets for each doubling, so a percentile is right to 2 %.
+//! Envoy's own histogram has 90 buckets for each factor of ten, which is as fine.
 
 /// log2 of the buckets for each doubling.
 const FINENESS: u32 = 5;

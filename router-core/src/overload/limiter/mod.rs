@@ -86,7 +86,7 @@ pub struct Reading {
     pub free: u32,
     /// First tokens (for limiters that do not see them: answers) per second.
     pub rate: f64,
-    /// Mean time to the first token of late; to the end of the answer where few answers stream. `None` without any.
+    /// Mean time to the first token of late; to the end of the answer where few answers stream.
     pub first_token: Option<Duration>,
     /// Time to the first token of an endpoint without a queue of its own (`s0`).
     pub base_first_token: Option<Duration>,
@@ -96,8 +96,8 @@ pub struct Reading {
 
 /// Decides how many attempts an endpoint gets at a time.
 pub trait Limiter: std::fmt::Debug + Send {
-    /// Takes a place for an attempt, if there is one. `None` is noted: somebody is being held back. Whoever waits
-    /// therefore asks again after each [`tick`](Self::tick), which may have made room.
+    /// Takes a place for an attempt, if there is one. `None` is noted: somebody is being held back.
+    /// Whoever waits therefore asks again after each [`tick`](Self::tick), which may have made room.
     fn admit(&mut self, now: Duration, attempt: Attempt) -> Option<Place>;
 
     /// Hears what is seen of an attempt.
@@ -106,8 +106,8 @@ pub trait Limiter: std::fmt::Debug + Send {
     /// Takes back the place of an attempt that has ended.
     fn release(&mut self, now: Duration, place: Place, end: End);
 
-    /// Lets time pass. To be called each [`TICK`] while anything is under way or waits; late calls and pauses while
-    /// nothing is under way do no harm.
+    /// Lets time pass. To be called each [`TICK`] while anything is under way or waits; late calls, and
+    /// pauses while nothing is under way, do no harm.
     fn tick(&mut self, now: Duration);
 
     /// What it thinks.

@@ -1,16 +1,17 @@
-//! What was measured in the last seconds: how many first tokens (or answers), how long they took, how large they
-//! were. Kept in buckets of a tenth of a second, so that the memory does not grow with the rate.
+//! What was measured in the last seconds: how many first tokens (or answers), how long they took, how large
+//! they were. Kept in buckets of a tenth of a second, so that the memory does not grow with the rate.
 
 use std::collections::VecDeque;
 
-/// One bucket holds what came within this long of its first sample: fine enough that the window's edge is known to
-/// 2 % of it, and 10 s of it are a hundred buckets at any rate.
+/// One bucket holds what came within this long of its first sample: fine enough that the window's edge is
+/// known to 2 % of it, and 10 s of it are a hundred buckets at any rate.
 const BUCKET_SECONDS: f64 = 0.1;
 
 /// The window is stretched back, but never further than this: older samples say nothing of now.
 const STRETCH_SECONDS: f64 = 10.0;
 
-/// The window is stretched back until it holds so many samples: the mean of fewer swings by more than a quarter.
+/// The window is stretched back until it holds so many samples: the mean of fewer swings by more than a
+/// quarter.
 const SAMPLES_MIN: u32 = 16;
 
 /// The shortest span that a rate is computed over.
@@ -74,7 +75,8 @@ impl Samples {
         Self { window, buckets, total: Bucket::default(), began: None }
     }
 
-    /// Notes that something is under way again, from which a sample may come: after a pause rates count from here.
+    /// Notes that something is under way again, from which a sample may come: after a pause rates count from
+    /// here.
     pub(super) fn expect(&mut self, now: f64) {
         if self.buckets.back().is_none_or(|newest| now - newest.last > STRETCH_SECONDS) {
             self.began = Some(now);

@@ -1,5 +1,5 @@
-//! A slab: what a limiter remembers of each attempt under way, found by its [`Place`] without hashing. It grows to
-//! the most attempts that were ever under way at once and allocates nothing after that.
+//! A slab: what a limiter remembers of each attempt under way, found by its [`Place`] without hashing. It
+//! grows to the most attempts that were ever under way at once and allocates nothing after that.
 
 use super::Place;
 

@@ -126,7 +126,8 @@ fn a_fixed_min_rtt_is_never_measured_and_a_run_at_the_minimum_measures_again() {
     for _ in 0..17 {
         round(&mut gradient, &mut now, 500, second, WHOLE);
     }
-    // Lastingly ten times as slow: five intervals at the minimum, then a measurement that takes it for normal.
+    // Lastingly ten times as slow: five intervals at the minimum, then a measurement that takes it for
+    // normal.
     let mut highest = 0;
     for _ in 0..40 {
         round(&mut gradient, &mut now, 500, 10 * second, WHOLE);

@@ -1,5 +1,6 @@
-//! A small world for limiters: a model server with slots, a first-come queue, prefill and decode, and callers who
-//! arrive at random, are refused when the limiter says so, and leave when no first token comes. Deterministic.
+//! A small world for limiters: a model server with slots, a first-come queue, prefill and decode, and callers
+//! who arrive at random, are refused when the limiter says so, and leave when no first token comes.
+//! Deterministic.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

@@ -1,6 +1,7 @@
-//! Answers that do not stream hide their first token. While at least about half of the attempts stream, those that
-//! do tell for the others: servers take attempts in turn, so when a stream has its first token, what was sent before
-//! it has its own as well (the overtaking rule). Below that the whole answer takes the first token's place.
+//! Answers that do not stream hide their first token. While at least about half of the attempts stream, those
+//! that do tell for the others: servers take attempts in turn, so when a stream has its first token, what was
+//! sent before it has its own as well (the overtaking rule). Below that the whole answer takes the first
+//! token's place.
 
 use std::collections::VecDeque;
 
@@ -10,8 +11,8 @@ const SHARE_ATTEMPTS: f64 = 200.0;
 /// Attempts before the share is believed.
 const SHARE_ATTEMPTS_MIN: u32 = 8;
 
-/// Below this share of streams the whole answer counts, above [`STREAMS_ENOUGH`] the first token: half, give or take
-/// a little, because each change throws away what was learned.
+/// Below this share of streams the whole answer counts, above [`STREAMS_ENOUGH`] the first token: half, give
+/// or take a little, because each change throws away what was learned.
 const STREAMS_TOO_FEW: f64 = 0.45;
 const STREAMS_ENOUGH: f64 = 0.55;
 
@@ -65,8 +66,8 @@ impl Answers {
         self.measure
     }
 
-    /// Counts an attempt, when it starts: what comes is known before the first answer. Returns whether the measure
-    /// has changed.
+    /// Counts an attempt, when it starts: what comes is known before the first answer. Returns whether the
+    /// measure has changed.
     pub(super) fn count(&mut self, stream: bool) -> bool {
         self.attempts = self.attempts.saturating_add(1);
         let gain = (1.0 / f64::from(self.attempts)).max(1.0 / SHARE_ATTEMPTS);

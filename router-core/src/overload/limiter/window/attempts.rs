@@ -1,5 +1,5 @@
-//! What an attempt is to the window from its start to its end: it waits, has its first token or ends without one,
-//! and its wait may be a sample of the base time.
+//! What an attempt is to the window from its start to its end: it waits, has its first token or ends without
+//! one, and its wait may be a sample of the base time.
 
 use super::super::samples::Sample;
 use super::FirstTokenWindow;
@@ -27,7 +27,8 @@ pub(super) struct Underway {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Nothing,
-    /// One of the first: nothing is known of the queue that it met, if any, but there is nothing else to go by.
+    /// One of the first: nothing is known of the queue that it met, if any, but there is nothing else to go
+    /// by.
     First,
     /// It met an idle server.
     Idle,
@@ -111,8 +112,8 @@ impl FirstTokenWindow {
         self.settle(now, underway, Sample { waited, tokens: underway.prompt_tokens, measured: false });
     }
 
-    /// An attempt has ended with an answer. If it still waited, its end is what was seen of it: of a whole answer, or of
-    /// a stream without a token.
+    /// An attempt has ended with an answer. If it still waited, its end is what was seen of it: of a whole
+    /// answer, or of a stream without a token.
     pub(super) fn answered(&mut self, now: f64, underway: Underway, output_tokens: Option<u32>) {
         self.heard = now;
         if underway.awaiting {

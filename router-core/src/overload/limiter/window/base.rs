@@ -1,6 +1,6 @@
 //! What does the endpoint take without a queue of its own? A mean, fitted over the tokens that it depends on:
-//! `s0 = a + b · tokens`. A mean and not a low percentile, because Little's law needs the mean: all jitter above a
-//! low percentile would be taken for queueing.
+//! `s0 = a + b · tokens`. A mean and not a low percentile, because Little's law needs the mean: all jitter
+//! above a low percentile would be taken for queueing.
 
 /// How much each older sample counts less in the slope: the last hundred or so make it.
 const FORGET: f64 = 0.99;

@@ -1,5 +1,6 @@
-//! How many attempts may be under way at all? Without limit, until the time per output token passes its objective
-//! (the endpoint takes in more than it can decode in time and queues nobody) or the endpoint refuses work itself.
+//! How many attempts may be under way at all? Without limit, until the time per output token passes its
+//! objective (the endpoint takes in more than it can decode in time and queues nobody) or the endpoint
+//! refuses work itself.
 
 /// Share of the inter-token objective that is aimed at: the mean must lie below what each answer has to keep.
 const GUARD_RATIO: f64 = 0.85;
@@ -19,13 +20,14 @@ const FALL_PAUSE_SECONDS: f64 = 2.0;
 /// What is left of the cap, or of what is under way, after a refusal.
 const REFUSED_RATIO: f64 = 0.97;
 
-/// Growth in each interval below a cap that refusals have shown, as a ratio and at least in places: each visit to
-/// the cap costs a caller a refusal.
+/// Growth in each interval below a cap that refusals have shown, as a ratio and at least in places: each
+/// visit to the cap costs a caller a refusal.
 const REGROWTH_RATIO: f64 = 0.005;
 const REGROWTH_MIN: f64 = 0.1;
 
-/// After so long without a refusal the growth doubles each [`DOUBLING_SECONDS`], up to that of the guard: refusals
-/// while a server restarts say nothing of what it takes afterwards. A standing cap is met sooner than this.
+/// After so long without a refusal the growth doubles each [`DOUBLING_SECONDS`], up to that of the guard:
+/// refusals while a server restarts say nothing of what it takes afterwards. A standing cap is met sooner
+/// than this.
 const QUIET_SECONDS: f64 = 10.0;
 const DOUBLING_SECONDS: f64 = 5.0;
 
@@ -96,8 +98,9 @@ impl DecodeCap {
         self.meter.tokens += f64::from(count);
     }
 
-    /// The endpoint refused an attempt while `inflight` were under way, it among them. `waited` is the mean first-token
-    /// time of late: nothing that was sent since is known to have been taken before twice that has passed.
+    /// The endpoint refused an attempt while `inflight` were under way, it among them. `waited` is the mean
+    /// first-token time of late: nothing that was sent since is known to have been taken before twice that
+    /// has passed.
     pub(super) fn refused(&mut self, now: f64, inflight: u32, waited: f64) {
         if now >= self.refused_until {
             self.refused_until = now + (2.0 * waited).max(1.0);

@@ -1,14 +1,15 @@
-//! How large is the window? It is a state, not a formula: it takes Little's value `r · (te + s0)` when the excess
-//! wait is real, grows geometrically while the excess is small and somebody is held back, and is paced until the
-//! first answer of a cold start.
+//! How large is the window? It is a state, not a formula: it takes Little's value `r · (te + s0)` when the
+//! excess wait is real, grows geometrically while the excess is small and somebody is held back, and is paced
+//! until the first answer of a cold start.
 
 use super::sight::Sight;
 
-/// Places that a cold start adds each second until something answers: a fast server answers before it matters, a
-/// server that needs ten seconds has 200 under way by then.
+/// Places that a cold start adds each second until something answers: a fast server answers before it
+/// matters, a server that needs ten seconds has 200 under way by then.
 const BLIND_PER_SECOND: f64 = 20.0;
 
-/// A paced window stays within twice what is used and this (a second's worth), so that waiting alone opens nothing.
+/// A paced window stays within twice what is used and this (a second's worth), so that waiting alone opens
+/// nothing.
 const BLIND_AHEAD: f64 = 20.0;
 
 /// However long nothing answers, no more than this are sent to an endpoint that has not answered yet.
@@ -69,8 +70,8 @@ impl Growth {
         *self = Self { window: f64::from(awaiting).max(self.window_min), ..Self::new(self.window_min) };
     }
 
-    /// An attempt ended without an answer while none had ever come: what its waiting had opened is closed again, so
-    /// that an endpoint that never answers gets no more than the pace.
+    /// An attempt ended without an answer while none had ever come: what its waiting had opened is closed
+    /// again, so that an endpoint that never answers gets no more than the pace.
     pub(super) fn unanswered(&mut self) {
         self.window = (self.window - 1.0).max(self.window_min);
     }

@@ -1,9 +1,9 @@
 //! The first-token window: limits not the attempts under way but those *that have no first token yet*.
 //!
-//! How long an answer takes is how long it is; when its first token comes is how busy the server is. By Little's law
-//! attempts that wait for their first token number `r · T`, with `r` first tokens a second of mean wait `T`. So a
-//! window of `r · (s0 + te)` holds the server's own queue at about `te`, whatever its slots, model, prompts or
-//! lengths of answer:
+//! How long an answer takes is how long it is; when its first token comes is how busy the server is. By
+//! Little's law attempts that wait for their first token number `r · T`, with `r` first tokens a second of
+//! mean wait `T`. So a window of `r · (s0 + te)` holds the server's own queue at about `te`, whatever its
+//! slots, model, prompts or lengths of answer:
 //!
 //! ```text
 //! admit iff  awaiting < floor(max(p_min, P))  and  inflight < floor(D)
@@ -14,12 +14,13 @@
 //! D          falls when tokens come late or the server refuses                               (decode_cap)
 //! ```
 //!
-//! Worked example: 30 first tokens a second, 0.1 s at an idle server, an objective of 2 s: `te` is 0.3 s, twelve
-//! attempts may wait, and a call that is let in has its first token after about 0.4 s.
+//! Worked example: 30 first tokens a second, 0.1 s at an idle server, an objective of 2 s: `te` is 0.3 s,
+//! twelve attempts may wait, and a call that is let in has its first token after about 0.4 s.
 //!
-//! Limits: many gateways in front of one slow pool disturb each other; prompts of very mixed length on a small server
-//! make `r` swing; where a server shows first tokens that it did not compute the window sees no queue, and only `D`
-//! remains. With mostly non-streaming answers the whole answer takes the first token's place (`answers`).
+//! Limits: many gateways in front of one slow pool disturb each other; prompts of very mixed length on a
+//! small server make `r` swing; where a server shows first tokens that it did not compute the window sees no
+//! queue, and only `D` remains. With mostly non-streaming answers the whole answer takes the first token's
+//! place (`answers`).
 
 mod answers;
 mod attempts;

@@ -1,5 +1,6 @@
-//! Is the base time still right? An endpoint that is always full never shows what it takes without a queue, so now
-//! and then the window shrinks below what keeps it busy for a handful of attempts, which then meet no queue.
+//! Is the base time still right? An endpoint that is always full never shows what it takes without a queue,
+//! so now and then the window shrinks below what keeps it busy for a handful of attempts, which then meet no
+//! queue.
 
 use super::base::Base;
 use super::sight::Sight;
@@ -19,8 +20,8 @@ const WINDOW_RATIO_FALLEN: f64 = 0.5;
 /// A probe is due when no attempt has met an idle server for this long.
 const EVERY_SECONDS: f64 = 30.0;
 
-/// The excess wait that the window cannot explain, as a ratio of what is allowed: the window holds it to `allowed`,
-/// so when it stays above, the base time must have risen.
+/// The excess wait that the window cannot explain, as a ratio of what is allowed: the window holds it to
+/// `allowed`, so when it stays above, the base time must have risen.
 const SPIRAL_RATIO: f64 = 1.3;
 
 /// First tokens in the window before its mean can show that.
@@ -38,7 +39,8 @@ const RAISED_WAITS: f64 = 2.0;
 /// Rise of the base time from which it counts as raised.
 const RAISED_RATIO: f64 = 1.2;
 
-/// Fall of the base time from which another probe follows at once: the first emptied only a part of the queue.
+/// Fall of the base time from which another probe follows at once: the first emptied only a part of the
+/// queue.
 const FALLEN_RATIO: f64 = 0.9;
 
 /// Without a tick for longer than this, conditions that must hold "for so long" begin anew.

@@ -5,7 +5,8 @@ use std::time::Duration;
 /// First-token objective where no segment has one.
 const OBJECTIVE: Duration = Duration::from_secs(2);
 
-/// Share of the objective that the upstream's own queue may take: the rest is for Weir's, where it can be ordered.
+/// Share of the objective that the upstream's own queue may take: the rest is for Weir's, where it can be
+/// ordered.
 const TAU_RATIO: f64 = 0.15;
 
 /// Attempts that may always wait, so that a server's next is there when it is free.
@@ -26,8 +27,8 @@ pub struct FirstTokenWindowSettings {
     pub inter_token_objective: Option<Duration>,
     /// Gateways that share the endpoint without knowing of each other, this one among them.
     pub gateways: u32,
-    /// The longest first-token time of an idle endpoint that is believed. Without it as long as it is found, but
-    /// 0.1 s where several gateways share the endpoint.
+    /// The longest first-token time of an idle endpoint that is believed. Without it as long as it is found,
+    /// but 0.1 s where several gateways share the endpoint.
     pub base_time: Option<Duration>,
 }
 
