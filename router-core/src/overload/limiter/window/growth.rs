@@ -40,6 +40,10 @@ const UNUSED_RATIO: f64 = 2.0;
 /// Time constant with which it falls back to that.
 const UNUSED_DECAY_SECONDS: f64 = 30.0;
 
+/// An endpoint that has never been seen, and that no other gateway sends to, takes a burst of so many: the slots of a
+/// small server. The first answers show whether it was too much.
+const FIRST_BURST: f64 = 8.0;
+
 /// No window is larger: far above any real one, it keeps the arithmetic finite.
 const WINDOW_MAX: f64 = 1e6;
 
@@ -53,7 +57,8 @@ pub(super) struct Growth {
 
 impl Growth {
     pub(super) fn new(window_min: f64) -> Self {
-        Self { window: window_min, window_min, slow_start: true }
+        let first = if window_min > 1.0 { FIRST_BURST.max(window_min) } else { window_min };
+        Self { window: first, window_min, slow_start: true }
     }
 
     /// Attempts that may wait for their first token, as a real number.

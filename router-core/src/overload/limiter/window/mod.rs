@@ -98,6 +98,7 @@ impl FirstTokenWindow {
     pub fn new(settings: FirstTokenWindowSettings) -> Self {
         let (tau, window_min) = (settings.tau(), settings.window_min());
         let inter_token = settings.inter_token_objective.map(|objective| objective.as_secs_f64());
+        let growth = Growth::new(window_min);
         Self {
             tau,
             base_max: settings.base_max(),
@@ -107,12 +108,12 @@ impl FirstTokenWindow {
             answers: Answers::new(),
             samples: Samples::new(REACH_FIRST_TOKEN),
             base: Base::default(),
-            growth: Growth::new(window_min),
+            growth,
             probe: Probe::new(f64::NEG_INFINITY),
             decode_cap: DecodeCap::new(inter_token, window_min),
             sight: Sight::nothing(tau, REACH_FIRST_TOKEN),
             heard: 0.0,
-            window_places: places(window_min),
+            window_places: places(growth.window()),
             cap_places: u32::MAX,
         }
     }
