@@ -15,6 +15,9 @@ from support import MODEL, PROMPT, SIM_URL, URL, run
 LIMIT_MS = 1000
 # An answer that takes many seconds.
 LONG = {"x-sim-output-tokens": "800"}
+# The SDK says how long it waits, and Weir would answer with 504 at that very moment. A caller that leaves without a
+# word of warning is what this is about.
+UNANNOUNCED = {"x-stainless-read-timeout": "600"}
 MESSAGES = [{"role": "user", "content": PROMPT}]
 
 chat = openai.OpenAI(base_url=f"{URL}/v1", api_key="test", max_retries=0).chat.completions
@@ -55,7 +58,7 @@ def leave_mid_stream():
 def leave_before_the_first_byte():
     started = time.time()
     try:
-        chat.create(model=MODEL, messages=MESSAGES, extra_headers=LONG, timeout=0.3)
+        chat.create(model=MODEL, messages=MESSAGES, extra_headers=LONG | UNANNOUNCED, timeout=0.3)
     except openai.APITimeoutError:
         return max(started + 0.3, time.time() - 0.02)
     raise AssertionError("the answer came too soon")

@@ -23,6 +23,8 @@ pub(super) const BODY_MEMORY: Range<u64> = (KIB, 1024 * GIB);
 pub(super) const CONNECTIONS: Range<u64> = (1, 1_000_000);
 /// 0 turns it off; more than 16 MiB a second is no minimum that callers can keep.
 pub(super) const BODY_RATE: Range<u64> = (0, 16 * MIB);
+/// From a few packets to what the fastest far link holds.
+pub(super) const SEND_BUFFER: Range<u64> = (16 * KIB, 64 * MIB);
 /// Clocks on callers: shorter than a round trip would refuse everybody.
 pub(super) const CALLER_CLOCK: Range<Duration> = (Duration::from_millis(10), HOUR);
 /// From "at once" to the longest that any orchestrator waits.

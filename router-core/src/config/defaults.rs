@@ -50,6 +50,9 @@ impl Default for Limits {
             // Longer than callers keep theirs, so that it is they who close, and no request crosses a close.
             idle: Duration::from_secs(75),
             client_stall: Duration::from_secs(60),
+            // A second of 2 MB a second at 60 ms of round trip; left alone, the system keeps 4 MB for a caller that
+            // does not read, and fills them at once.
+            send_buffer_bytes: 128 * 1024,
         }
     }
 }

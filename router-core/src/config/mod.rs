@@ -111,6 +111,8 @@ pub struct Limits {
     pub idle: Duration,
     /// How long a client may leave an answer unread before it is given up.
     pub client_stall: Duration,
+    /// How much of an answer the system may hold for a client that does not take it, in bytes.
+    pub send_buffer_bytes: u64,
 }
 
 /// The end of a process that was told to stop.

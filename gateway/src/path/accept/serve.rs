@@ -110,6 +110,7 @@ pub(super) async fn serve<P: Path>(visit: Visit, path: P) {
     let Visit { socket, peer, trusted, gateway, stage, guard } = visit;
     let (clocks, bounds) = {
         let limits = &gateway.snapshot().config.limits;
+        socket.hold_at_most(limits.send_buffer_bytes);
         (Clocks::of(limits), Bounds::of(limits))
     };
     let now = Instant::now();

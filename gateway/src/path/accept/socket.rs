@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use http::HeaderValue;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -51,6 +52,18 @@ impl Socket {
             Self::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(context),
         };
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
+    }
+
+    /// Bounds what the system holds of answers that the caller does not take: left alone it is megabytes for each,
+    /// taken from the endpoint as fast as it will give, beside which other calls wait.
+    pub(super) fn hold_at_most(&self, send_buffer_bytes: u64) {
+        let bytes = usize::try_from(send_buffer_bytes).unwrap_or(usize::MAX);
+        let set = match self {
+            Self::Tcp(stream) => set_socket_send_buffer_size(stream, bytes),
+            Self::Unix(stream) => set_socket_send_buffer_size(stream, bytes),
+        };
+        // It fails only for a socket that is none, and what stands then is the system's own bound.
+        set.unwrap_or_default();
     }
 
     /// Has the system forget, as the socket is closed, what the caller has not read: it may be megabytes.

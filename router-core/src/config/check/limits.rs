@@ -2,7 +2,9 @@
 
 use super::reader::{Fields, Reader};
 use crate::config::Limits;
-use crate::config::bounds::{BODY, BODY_MEMORY, BODY_RATE, CALLER_CLOCK, CONNECTIONS, HEAD, Range, URI};
+use crate::config::bounds::{
+    BODY, BODY_MEMORY, BODY_RATE, CALLER_CLOCK, CONNECTIONS, HEAD, Range, SEND_BUFFER, URI,
+};
 use crate::config::problem::Complaint;
 use crate::config::reference;
 use crate::config::scalar::render_size;
@@ -33,6 +35,7 @@ pub(super) fn limits(reader: &mut Reader<'_>, top: &Fields<'_>) -> Limits {
     let body = size(reader, &fields, ("body", BODY), default.body_bytes);
     let memory = size(reader, &fields, ("body_memory", BODY_MEMORY), default.body_memory_bytes);
     let rate = size(reader, &fields, ("body_rate", BODY_RATE), default.body_rate_bytes);
+    let send_buffer = size(reader, &fields, ("send_buffer", SEND_BUFFER), default.send_buffer_bytes);
     // The complaint stands at the last one that is written.
     fits(reader, &fields, &uri, &head, [&head, &uri]);
     fits(reader, &fields, &body, &memory, [&body, &memory]);
@@ -48,6 +51,7 @@ pub(super) fn limits(reader: &mut Reader<'_>, top: &Fields<'_>) -> Limits {
         body_bytes: body.bytes,
         body_memory_bytes: memory.bytes,
         body_rate_bytes: rate.bytes,
+        send_buffer_bytes: send_buffer.bytes,
     }
 }
 

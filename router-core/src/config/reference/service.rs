@@ -3,7 +3,8 @@
 use super::{Items, Key, Kind, Section, Without, texts};
 use crate::config::LogFormat;
 use crate::config::bounds::{
-    BODY, BODY_MEMORY, BODY_RATE, CALLER_CLOCK, CONNECTIONS, DRAIN as DRAIN_RANGE, HEAD, LOG_HEADERS_MAX, URI,
+    BODY, BODY_MEMORY, BODY_RATE, CALLER_CLOCK, CONNECTIONS, DRAIN as DRAIN_RANGE, HEAD, LOG_HEADERS_MAX,
+    SEND_BUFFER, URI,
 };
 
 pub(in crate::config) static LISTEN: Section = Section {
@@ -121,6 +122,12 @@ pub(in crate::config) static LIMITS: Section = Section {
             kind: Kind::Duration(CALLER_CLOCK),
             without: Without::Default,
             about: "How long a caller may leave an answer unread before it is given up, which frees its endpoint.",
+        },
+        Key {
+            name: "send_buffer",
+            kind: Kind::Size(SEND_BUFFER),
+            without: Without::Default,
+            about: "How much of an answer the system holds for a caller that does not take it, and how much is under way to one that does, so that the longest round trip times the rate it is to have fits in: raise it for large answers over long distances. The system gives no more than `net.core.wmem_max`.",
         },
     ],
     later: &[],

@@ -70,6 +70,7 @@ fn limits(limits: &Limits) -> Value {
         "body_rate": render_size(limits.body_rate_bytes),
         "idle": render_duration(limits.idle),
         "client_stall": render_duration(limits.client_stall),
+        "send_buffer": render_size(limits.send_buffer_bytes),
     })
 }
 

@@ -59,6 +59,7 @@ fn every_default_is_filled_in() {
             "body_rate": "1KiB",
             "idle": "75s",
             "client_stall": "1m",
+            "send_buffer": "128KiB",
         },
         "drain": { "grace": "5s", "requests": "30s", "streams": "30s" },
         "log": { "format": "auto", "access": true, "headers": [] },
@@ -154,20 +155,30 @@ fn limits() -> impl Strategy<Value = Limits> {
     let clock = || time(10_000, 3_600_000_000);
     let head = (4_096..=1_048_576_u64).prop_flat_map(|head| (Just(head), 256..=head.min(65_536)));
     let body = (1_024..=1_u64 << 30).prop_flat_map(|body| (Just(body), body..=1 << 40));
-    (head, body, 1..=1_000_000_u64, 0..=16_777_216_u64, (clock(), clock(), clock(), clock())).prop_map(
-        |(head, body, connections, body_rate_bytes, (header_read, body_read, idle, client_stall))| Limits {
-            head_bytes: head.0,
-            uri_bytes: head.1,
-            body_bytes: body.0,
-            body_memory_bytes: body.1,
-            connections,
-            header_read,
-            body_read,
-            body_rate_bytes,
-            idle,
-            client_stall,
-        },
-    )
+    let send_buffer = 16_384..=1_u64 << 26;
+    (head, body, 1..=1_000_000_u64, 0..=16_777_216_u64, send_buffer, (clock(), clock(), clock(), clock()))
+        .prop_map(
+            |(
+                head,
+                body,
+                connections,
+                body_rate_bytes,
+                send_buffer_bytes,
+                (header_read, body_read, idle, client_stall),
+            )| Limits {
+                head_bytes: head.0,
+                uri_bytes: head.1,
+                body_bytes: body.0,
+                body_memory_bytes: body.1,
+                connections,
+                header_read,
+                body_read,
+                body_rate_bytes,
+                idle,
+                client_stall,
+                send_buffer_bytes,
+            },
+        )
 }
 
 fn drain() -> impl Strategy<Value = Drain> {

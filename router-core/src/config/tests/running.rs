@@ -15,13 +15,14 @@ fn limits_take_sizes_counts_and_times() {
     assert_eq!(loaded(&with_top("limits: {}")).limits.body_bytes, 32 << 20);
     let limits = loaded(&with_top(
         "limits: {head: 4KiB, uri: 4096, body: 1GiB, body_memory: 1GiB, connections: 1, header_read: 10ms,\n\
-         \x20 body_read: 1h, body_rate: 0, idle: 1.5s, client_stall: 60s}",
+         \x20 body_read: 1h, body_rate: 0, idle: 1.5s, client_stall: 60s, send_buffer: 16KiB}",
     ))
     .limits;
     assert_eq!((limits.head_bytes, limits.uri_bytes), (4096, 4096));
     assert_eq!((limits.body_bytes, limits.body_memory_bytes), (1 << 30, 1 << 30));
     assert_eq!((limits.connections, limits.body_rate_bytes), (1, 0));
     assert_eq!((limits.header_read, limits.body_read), (Duration::from_millis(10), secs(3600)));
+    assert_eq!(limits.send_buffer_bytes, 16 << 10);
     assert_eq!((limits.idle, limits.client_stall), (Duration::from_millis(1500), secs(60)));
 }
 
@@ -41,6 +42,7 @@ fn limits_that_are_refused() {
         ("body_rate: 1KiB/s", "limits.body_rate", "expected a size"),
         ("idle: 75", "limits.idle", "expected a duration"),
         ("client_stall: 0", "limits.client_stall", "out of range"),
+        ("send_buffer: 1KiB", "limits.send_buffer", "out of range; 16KiB to 64MiB"),
         ("hed: 8KiB", "limits.hed", "did you mean `head`?"),
     ];
     for (limit, path, message) in cases {
