@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use router_core::dialect::Shed;
 use router_core::overload::dispatch::{
-    Admission, Arrival, CallId, Decision, Dispatcher, PermitId, Reason, Refusal, Start, Targets,
+    Admission, Arrival, CallId, Decision, Dispatcher, PermitId, Refusal, Start, Targets,
 };
 use router_core::overload::lag::{PoolState, TopicState};
 use router_core::overload::limiter::{End, Reading, Seen};
@@ -270,7 +271,7 @@ impl State {
 
 /// What a call hears whose target a reload took away.
 fn lost() -> Refusal {
-    Refusal { reason: Reason::NoEndpoint, retry_after: Duration::from_secs(1) }
+    Refusal { reason: Shed::NoEndpoint, retry_after: Duration::from_secs(1) }
 }
 
 fn tell(told: Told) {

@@ -9,7 +9,7 @@ mod plan;
 use std::sync::Arc;
 use std::time::Instant;
 
-use router_core::dialect::{Dialect, Reason, Shed};
+use router_core::dialect::{Dialect, Reason};
 use router_core::overload::dispatch::{self, Arrival, Demand, Refusal, Targets};
 
 pub(crate) use line::Line;
@@ -55,7 +55,7 @@ pub(crate) async fn admit(line: &Arc<Line>, call: &Call, bound: Option<usize>) -
         Err(refusal) => Outcome::Refused(refusal.reason.name()),
     };
     metrics.ended(&call.route.name, &call.segment.name, outcome);
-    admission.map_err(|refusal| refused(refusal).into())
+    admission.map_err(refused)
 }
 
 fn arrival(call: &Call, bound: Option<usize>) -> Arrival {
@@ -85,15 +85,6 @@ fn arrival(call: &Call, bound: Option<usize>) -> Arrival {
     }
 }
 
-fn refused(refusal: Refusal) -> Reason {
-    let why = match refusal.reason {
-        dispatch::Reason::NoEndpoint => return Reason::NoEndpoint,
-        dispatch::Reason::WouldMiss => Shed::WouldMiss,
-        dispatch::Reason::Expired => Shed::Expired,
-        dispatch::Reason::QueueWait => Shed::QueueWait,
-        dispatch::Reason::QueueFull => Shed::QueueFull,
-        dispatch::Reason::Displaced => Shed::Displaced,
-        dispatch::Reason::Bulkhead => Shed::Bulkhead,
-    };
-    Reason::Shed { why, retry_after: refusal.retry_after }
+fn refused(Refusal { reason: why, retry_after }: Refusal) -> Failure {
+    Reason::Shed { why, retry_after }.into()
 }

@@ -38,9 +38,7 @@ mod topic;
 
 use std::time::Duration;
 
-pub use call::{
-    Admission, Arrival, CallId, Decision, Demand, PermitId, Priority, Reason, Refusal, Start, Targets,
-};
+pub use call::{Admission, Arrival, CallId, Decision, Demand, PermitId, Priority, Refusal, Start, Targets};
 pub use plan::{
     Batch, Bulkhead, Counts, Endpoint, Order, Plan, Pool, QueueBounds, Segment, Target, Topic, WhenFull,
 };

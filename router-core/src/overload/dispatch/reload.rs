@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::Dispatcher;
-use super::call::{Decision, Reason, Targets};
+use super::call::{Decision, Targets};
 use super::ledger::Book;
 use super::plan::{Plan, Segment};
 use super::pool::{Pool, Used};
 use super::slab::NONE;
 use super::topic::TopicState;
+use crate::dialect::Shed;
 
 /// Where things went: by their old index, the new one.
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ impl Dispatcher {
         self.move_calls(&moves, &masks);
         for index in waiting {
             if self.calls.at(index).is_some_and(|call| call.targets.is_empty()) {
-                self.give_up(now, index, Reason::NoEndpoint, out);
+                self.give_up(now, index, Shed::NoEndpoint, out);
             } else {
                 self.enqueue(index);
             }
