@@ -26,7 +26,7 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn new(snapshot: Snapshot, telemetry: Telemetry) -> Arc<Self> {
         let snapshot = Arc::new(snapshot);
-        let line = Line::new(snapshot.clone());
+        let line = Line::new(&snapshot);
         Arc::new(Self {
             line,
             snapshot: ArcSwap::new(snapshot),
@@ -47,7 +47,7 @@ impl Gateway {
     pub(crate) fn replace(&self, snapshot: Snapshot) -> i64 {
         self.telemetry.configure(&snapshot.config.log);
         let snapshot = Arc::new(snapshot);
-        self.line.reload(snapshot.clone());
+        self.line.reload(&snapshot);
         self.snapshot.store(snapshot);
         self.catalogue.forget();
         let revision = &self.telemetry.metrics.revision;

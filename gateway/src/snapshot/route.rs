@@ -10,7 +10,7 @@ use router_core::config::{Canary, Config, RouteTimeouts, Timeouts, WEIGHT_SUM};
 use router_core::dialect::Dialect;
 
 use super::{BuildError, Pool};
-use crate::path::telemetry::{Metrics, TargetMetrics};
+use crate::path::telemetry::{AdmissionMetrics, Metrics, TargetMetrics};
 
 /// What an answer is taken to be long before any has come.
 const ANSWER_TOKENS: u32 = 256;
@@ -21,6 +21,8 @@ pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     pub(crate) targets: Vec<Target>,
     pub(crate) canary: Vec<Canary>,
+    /// By segment.
+    pub(crate) admissions: Vec<AdmissionMetrics>,
     /// Its place among [`Snapshot::topics`].
     pub(crate) topic: usize,
     /// Mean length of its answers of late, for what calls are estimated to cost.
@@ -70,7 +72,15 @@ impl Route {
                 timeouts: route.timeouts.over(&config.pools[target.pool].timeouts),
             });
         }
-        Ok(Self::new(route.name.as_str().into(), targets, route.canary.clone(), topic))
+        let admissions = metrics.admissions(&route.name, &config.segments);
+        Ok(Self {
+            name: route.name.as_str().into(),
+            targets,
+            canary: route.canary.clone(),
+            admissions,
+            topic,
+            answer_tokens: AtomicU32::new(ANSWER_TOKENS),
+        })
     }
 
     /// The route of a prefix: a topic of its own, with one target that keeps everything as it is.
@@ -96,11 +106,14 @@ impl Route {
             weight: WEIGHT_SUM,
             timeouts: timeouts.over(&pool.timeouts),
         };
-        Self::new(name.into(), vec![target], Vec::new(), topic)
-    }
-
-    fn new(name: Arc<str>, targets: Vec<Target>, canary: Vec<Canary>, topic: usize) -> Self {
-        Self { name, targets, canary, topic, answer_tokens: AtomicU32::new(ANSWER_TOKENS) }
+        Self {
+            admissions: metrics.admissions(&name, &config.segments),
+            name: name.into(),
+            targets: vec![target],
+            canary: Vec::new(),
+            topic,
+            answer_tokens: AtomicU32::new(ANSWER_TOKENS),
+        }
     }
 
     /// How long its answers are, about.

@@ -67,6 +67,8 @@ pub(super) const RTT_TOLERANCE: Range<f64> = (1.0, 10.0);
 pub(super) const SMOOTHING: Range<f64> = (0.01, 1.0);
 /// Netflix's own bounds.
 pub(super) const BACKOFF_RATIO: Range<f64> = (0.5, 0.99);
+/// As many as a call's way is chosen among in a few instructions.
+pub(super) const TARGETS_MAX: usize = crate::overload::dispatch::Targets::MOST;
 /// Calls that may wait, from none.
 pub(super) const WAITING: Range<u64> = (0, 1_000_000);
 /// Estimated tokens that may wait, up to what the largest memory for bodies holds.

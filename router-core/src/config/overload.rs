@@ -197,7 +197,7 @@ pub struct Queue {
     pub wait: Duration,
     /// Most calls.
     pub requests: u32,
-    /// Most estimated prompt tokens of all of them; `None` where the memory for bodies is the only bound.
+    /// Most estimated tokens of all of them, prompts and answers; `None` where the memory for bodies is the only bound.
     pub tokens: Option<u64>,
 }
 

@@ -1,6 +1,7 @@
 //! A configuration without a file, from `--upstream URL[=WEIGHT]`: everything is passed on to one pool, or
 //! in shares to several.
 
+use super::bounds::TARGETS_MAX;
 use super::expand::is_variable_name;
 use super::{
     Admin, Config, Drain, Endpoint, Limits, Listen, Log, Pool, Queue, Route, RouteTimeouts, SEGMENT_DEFAULT,
@@ -58,6 +59,9 @@ pub fn from_upstreams(upstreams: &[UpstreamArgument], key_env: Option<&str>) -> 
         }
         _ => return Err("either every upstream has a weight or none has".to_owned()),
     };
+    if shares.len() > TARGETS_MAX {
+        return Err(format!("{} upstreams with weights, more than {TARGETS_MAX}", shares.len()));
+    }
     if shares.iter().all(|&share| share == 0) {
         return Err("at least one upstream needs a weight above 0".to_owned());
     }

@@ -86,15 +86,13 @@ pub enum Reason {
         /// What it may be.
         wanted: &'static str,
     },
-    /// There is not enough for everybody, and others come first.
+    /// There is not enough for everybody and others come first, or nothing at all that could serve the call now.
     Shed {
         /// Why this call.
         why: Shed,
         /// When it may have better luck: the time in which what is ahead of it drains.
         retry_after: Duration,
     },
-    /// No target of the route speaks the caller's API or can serve now.
-    NoEndpoint,
     /// Weir is being stopped, and the time for the answer is over.
     Draining,
     /// No connection to the endpoint came about.
@@ -180,8 +178,8 @@ impl Reason {
             Self::ModelNotString => (400, CALLER, "invalid_model"),
             Self::UnknownModel { .. } => (404, CALLER, "model_not_found"),
             Self::InvalidHeader { .. } => (400, CALLER, "invalid_header"),
+            Self::Shed { why: why @ Shed::NoEndpoint, .. } => (503, SERVER, why.code()),
             Self::Shed { why, .. } => (429, "overloaded_error", why.code()),
-            Self::NoEndpoint => (503, SERVER, "no_endpoint"),
             Self::Draining => (503, SERVER, "draining"),
             Self::ConnectFailed => (502, UPSTREAM, "connect_failed"),
             Self::ConnectTimeout => (502, UPSTREAM, "connect_timeout"),
@@ -222,9 +220,7 @@ impl Reason {
             | Self::FirstTokenTimeout
             | Self::AnswerTimeout
             | Self::BadResponse => Source::Upstream,
-            Self::Shed { .. } | Self::BodyMemory | Self::NoEndpoint | Self::Draining | Self::Internal => {
-                Source::Internal
-            }
+            Self::Shed { .. } | Self::BodyMemory | Self::Draining | Self::Internal => Source::Internal,
             _ => Source::Downstream,
         }
     }
@@ -265,7 +261,6 @@ impl Reason {
             Self::UnknownModel { model, known } => unknown_model(model, known).into(),
             Self::InvalidHeader { header, wanted } => format!("The header `{header}` must be {wanted}.").into(),
             Self::Shed { why, .. } => why.message().into(),
-            Self::NoEndpoint => "No endpoint can serve this model through this API now.".into(),
             Self::Draining => "The gateway is being stopped.".into(),
             Self::ConnectFailed => "The model server could not be reached.".into(),
             Self::ConnectTimeout => "The model server could not be reached in time.".into(),
@@ -294,7 +289,7 @@ impl Reason {
         let mut retry_after = None;
         if let Self::Shed { retry_after: wait, .. } = self {
             retry_after = Some(*wait);
-            if dialect == Dialect::Anthropic {
+            if dialect == Dialect::Anthropic && status == 429 {
                 // 429 is a quota there, and has another type of error.
                 status = 529;
             }
@@ -307,7 +302,6 @@ impl Reason {
         };
         let weir_reason = match self {
             Self::Shed { why, .. } => Some(why.weir_reason()),
-            Self::NoEndpoint => Some("no-endpoint"),
             Self::BodyMemory => Some("memory"),
             Self::Draining => Some("draining"),
             _ => None,
@@ -388,6 +382,23 @@ mod tests {
             let stops = ["billing", "credit balance", "quota", "will reset"];
             assert!(stops.iter().all(|word| !told.contains(word)), "{told}");
         }
+    }
+
+    #[test]
+    fn a_call_that_nothing_can_serve_is_not_told_that_there_are_too_many() {
+        let wait = Duration::from_secs(7);
+        let reason = Reason::Shed { why: Shed::NoEndpoint, retry_after: wait };
+        for dialect in Dialect::ALL {
+            let refusal = reason.refuse(dialect, "r5");
+            assert_eq!((refusal.status, refusal.weir_reason), (503, Some("no-endpoint")));
+            assert_eq!(refusal.retry_after, Some(wait), "{refusal:?}");
+        }
+        let body: serde_json::Value =
+            serde_json::from_str(&reason.refuse(Dialect::OpenAi, "r5").body).unwrap();
+        assert_eq!(
+            (&body["error"]["type"], &body["error"]["code"]),
+            (&"server_error".into(), &"no_endpoint".into())
+        );
     }
 
     #[test]

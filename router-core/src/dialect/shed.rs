@@ -17,6 +17,8 @@ pub enum Shed {
     Displaced,
     /// On arrival: as many calls wait for its pools as may.
     Bulkhead,
+    /// No endpoint can take it, or will within the time that it may wait.
+    NoEndpoint,
 }
 
 /// What a caller is told to wait before it comes back.
@@ -30,8 +32,15 @@ pub struct RetryHint {
 
 impl Shed {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 6] =
-        [Self::WouldMiss, Self::Expired, Self::QueueWait, Self::QueueFull, Self::Displaced, Self::Bulkhead];
+    pub const ALL: [Self; 7] = [
+        Self::WouldMiss,
+        Self::Expired,
+        Self::QueueWait,
+        Self::QueueFull,
+        Self::Displaced,
+        Self::Bulkhead,
+        Self::NoEndpoint,
+    ];
 
     /// The word for it in metrics and logs, which tell all of them apart.
     #[must_use]
@@ -43,6 +52,7 @@ impl Shed {
             Self::QueueFull => "queue_full",
             Self::Displaced => "displaced",
             Self::Bulkhead => "bulkhead",
+            Self::NoEndpoint => "no_endpoint",
         }
     }
 
@@ -53,6 +63,7 @@ impl Shed {
             Self::WouldMiss | Self::Expired | Self::QueueWait => "deadline_unmeetable",
             Self::QueueFull | Self::Bulkhead => "queue_full",
             Self::Displaced => "displaced",
+            Self::NoEndpoint => "no_endpoint",
         }
     }
 
@@ -62,6 +73,7 @@ impl Shed {
             Self::WouldMiss | Self::Expired | Self::QueueWait => "deadline",
             Self::QueueFull | Self::Bulkhead => "queue-full",
             Self::Displaced => "displaced",
+            Self::NoEndpoint => "no-endpoint",
         }
     }
 
@@ -75,6 +87,7 @@ impl Shed {
                 "The model servers are busy, and a call that counts for more took this one's place."
             }
             Self::Bulkhead => "The model servers are busy, and as many calls wait for them as may.",
+            Self::NoEndpoint => "No endpoint can serve this model through this API now.",
         }
     }
 }

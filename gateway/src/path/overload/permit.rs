@@ -10,7 +10,7 @@ use prometheus::IntGauge;
 use router_core::overload::dispatch::PermitId;
 use router_core::overload::limiter::{End, Seen};
 
-use super::line::Line;
+use super::group::Group;
 use crate::snapshot::Endpoint;
 
 /// How often a stream's tokens are reported: the mean time between tokens is looked at each second.
@@ -24,7 +24,7 @@ const REST_MAX: Duration = Duration::from_secs(60);
 /// place back without a sample: the attempt was given up.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    line: Arc<Line>,
+    group: Arc<Group>,
     id: Option<PermitId>,
     endpoint: Arc<Endpoint>,
     inflight: IntGauge,
@@ -34,10 +34,10 @@ pub(crate) struct Permit {
 }
 
 impl Permit {
-    pub(super) fn new(line: Arc<Line>, id: PermitId, endpoint: Arc<Endpoint>, inflight: IntGauge) -> Self {
+    pub(super) fn new(group: Arc<Group>, id: PermitId, endpoint: Arc<Endpoint>, inflight: IntGauge) -> Self {
         endpoint.inflight.fetch_add(1, Ordering::Relaxed);
         inflight.inc();
-        Self { line, id: Some(id), endpoint, inflight, tokens: 0, reported: None }
+        Self { group, id: Some(id), endpoint, inflight, tokens: 0, reported: None }
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
@@ -49,7 +49,7 @@ impl Permit {
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
             && let Some(id) = self.id.take()
         {
-            self.line.refused(id, rest(headers));
+            self.group.refused(id, rest(headers));
         }
     }
 
@@ -57,24 +57,21 @@ impl Permit {
     pub(crate) fn came(&mut self, tokens: u32, first: bool, now: Instant) {
         let Some(id) = self.id else { return };
         if first {
-            self.line.observe(id, Seen::FirstToken);
+            self.group.observe(id, Seen::FirstToken);
             self.reported = Some(now);
         }
         self.tokens += tokens;
         if self.reported.is_some_and(|reported| now - reported >= REPORT) {
             self.reported = Some(now);
-            self.line.observe(id, Seen::Tokens(std::mem::take(&mut self.tokens)));
+            self.group.observe(id, Seen::Tokens(std::mem::take(&mut self.tokens)));
         }
     }
 
     /// The answer came whole, with so many tokens if they were counted.
     pub(crate) fn whole(mut self, output_tokens: Option<u64>) {
         if let Some(id) = self.id.take() {
-            if self.tokens > 0 {
-                self.line.observe(id, Seen::Tokens(self.tokens));
-            }
             let output_tokens = output_tokens.map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX));
-            self.line.finish(id, End::Whole { output_tokens });
+            self.group.finish(id, self.tokens, End::Whole { output_tokens });
         }
     }
 }
@@ -84,7 +81,7 @@ impl Drop for Permit {
         self.endpoint.inflight.fetch_sub(1, Ordering::Relaxed);
         self.inflight.dec();
         if let Some(id) = self.id.take() {
-            self.line.finish(id, End::Cancelled);
+            self.group.finish(id, 0, End::Cancelled);
         }
     }
 }

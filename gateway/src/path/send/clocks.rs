@@ -1,6 +1,6 @@
 //! How long an attempt may take: the pool's and the route's timeouts, and never longer than the caller waits.
 //!
-//! What callers say, each header where it is present and a positive number:
+//! What callers say, as far as their headers say it (`router_core::overload::ask`):
 //!
 //! | header | bounds of an answer | bounds of a stream |
 //! |---|---|---|
@@ -13,17 +13,11 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderName};
 use router_core::config::Timeouts;
 use router_core::dialect::Reason;
+use router_core::overload::ask::Ask;
 
 use crate::path::Failure;
-
-const DEADLINE_MS: HeaderName = HeaderName::from_static("x-weir-deadline-ms");
-const SDK_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
-const SDK_READ_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-read-timeout");
-/// Longest time that a caller's word is taken for; what is longer bounds nothing.
-const WORD_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The clocks of one attempt.
 #[derive(Clone, Copy, Debug)]
@@ -55,11 +49,9 @@ pub(crate) enum Term {
 }
 
 impl Clocks {
-    /// The clocks of a call that arrived at `arrived` with these headers.
-    pub(crate) fn new(timeouts: &Timeouts, stream: bool, headers: &HeaderMap, arrived: Instant) -> Self {
-        let deadline = said(headers, &DEADLINE_MS, 0.001);
-        let timeout = said(headers, &SDK_TIMEOUT, 1.0);
-        let read = said(headers, &SDK_READ_TIMEOUT, 1.0);
+    /// The clocks of a call that arrived at `arrived` and asks for this.
+    pub(crate) fn new(timeouts: &Timeouts, stream: bool, ask: &Ask, arrived: Instant) -> Self {
+        let Ask { deadline, sdk_timeout: timeout, sdk_read_timeout: read, .. } = *ask;
         let least = [deadline, timeout, read].into_iter().flatten().min();
         let by = |after: Option<Duration>| after.map(|after| arrived + after);
         let answer = Bound { wait: timeouts.answer, by: by(least) };
@@ -125,26 +117,17 @@ impl Bound {
     }
 }
 
-/// The time that a caller states in units of `unit_seconds`.
-fn said(headers: &HeaderMap, name: &HeaderName, unit_seconds: f64) -> Option<Duration> {
-    let number: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
-    let said = Duration::try_from_secs_f64(number * unit_seconds).ok()?;
-    (!said.is_zero() && said <= WORD_MAX).then_some(said)
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn clocks(stream: bool, said: &[(&'static str, &'static str)]) -> (Clocks, Instant) {
-        let headers =
-            said.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    fn clocks(stream: bool, said: &[(&str, &'static str)]) -> (Clocks, Instant) {
+        let value =
+            |name: &str| said.iter().find(|header| header.0 == name).map(|header| header.1.as_bytes());
         let arrived = Instant::now();
-        let mut clocks = Clocks::new(&Timeouts::default(), stream, &headers.collect(), arrived);
+        let mut clocks = Clocks::new(&Timeouts::default(), stream, &Ask::read(value).unwrap(), arrived);
         clocks.sent = arrived + SECOND;
         (clocks, arrived)
     }

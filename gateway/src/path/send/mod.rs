@@ -64,7 +64,7 @@ pub(crate) async fn send(call: &mut Call, target: &Target, mut permit: Permit) -
     let body = Rope::edited(&call.body, [rename, ask_usage]);
     let headers = std::mem::take(&mut call.head.headers);
     let stream = call.account.facts().stream;
-    let mut clocks = Clocks::new(&target.timeouts, stream, &headers, call.account.started);
+    let mut clocks = Clocks::new(&target.timeouts, stream, &call.ask, call.account.started);
     let mut headers = to_upstream(headers, &call.origin, pool, permit.endpoint(), call.intent.dialect);
     add_via(&mut headers, call.head.version);
     let path = call.head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));

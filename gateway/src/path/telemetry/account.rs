@@ -7,7 +7,7 @@ use http::HeaderValue;
 use router_core::dialect::{Intent, Source};
 use router_core::stream::Summary;
 
-use super::{Limit, Metrics, Record, Shared};
+use super::{Limit, Record, Shared};
 use crate::snapshot::{Route, Segment};
 
 /// One call, from its head to the last byte of its answer.
@@ -102,10 +102,6 @@ impl Account {
     /// The facts, to read or add to. The lock is the call's own: it is never contended.
     pub(crate) fn facts(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn metrics(&self) -> &Metrics {
-        &self.telemetry.metrics
     }
 
     /// Counts that the call ran into a bound.

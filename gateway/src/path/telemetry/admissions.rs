@@ -1,29 +1,34 @@
 //! What became of calls that wanted to be served: the metrics of overload control that count. Those that tell how
-//! things stand are in `pressure`.
+//! things stand are in `pressure`. Children are resolved for each segment of each route when a configuration is
+//! loaded.
 
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Registry};
+use router_core::config::Segment;
+use router_core::dialect::Shed;
 
 use super::metrics::{counters, histograms};
 
 /// From a slot that is just about to be free to the longest wait that is allowed.
 const QUEUE_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 
-/// What the dispatcher said to an arrival in the end.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome {
-    Admitted,
-    /// Why not: the label of `weir_shed_total`.
-    Refused(&'static str),
-}
-
-/// Counters of admissions.
+/// The families.
 #[derive(Debug)]
-pub(crate) struct Admissions {
+pub(super) struct Admissions {
     queue_wait: HistogramVec,
     outcomes: IntCounterVec,
     shed: IntCounterVec,
+}
+
+/// The children of one segment of one route.
+#[derive(Debug)]
+pub(crate) struct AdmissionMetrics {
+    queue_wait: Histogram,
+    admitted: IntCounter,
+    refused: IntCounter,
+    /// In the order of [`Shed::ALL`].
+    shed: [IntCounter; Shed::ALL.len()],
 }
 
 impl Admissions {
@@ -46,20 +51,37 @@ impl Admissions {
         })
     }
 
-    /// A call had to wait.
-    pub(crate) fn waited(&self, route: &str, segment: &str, waited: Duration) {
-        self.queue_wait.with_label_values(&[route, segment]).observe(waited.as_secs_f64());
-    }
-
-    /// A call was let in, or not.
-    pub(crate) fn ended(&self, route: &str, segment: &str, outcome: Outcome) {
-        let word = match outcome {
-            Outcome::Admitted => "admitted",
-            Outcome::Refused(reason) => {
-                self.shed.with_label_values(&[route, segment, reason]).inc();
-                "refused"
+    /// The children of one route, by segment.
+    pub(super) fn route(&self, route: &str, segments: &[Segment]) -> Vec<AdmissionMetrics> {
+        let of = |segment: &Segment| {
+            let segment = segment.name.as_str();
+            let outcome = |word| self.outcomes.with_label_values(&[route, segment, word]);
+            AdmissionMetrics {
+                queue_wait: self.queue_wait.with_label_values(&[route, segment]),
+                admitted: outcome("admitted"),
+                refused: outcome("refused"),
+                shed: Shed::ALL.map(|why| self.shed.with_label_values(&[route, segment, why.name()])),
             }
         };
-        self.outcomes.with_label_values(&[route, segment, word]).inc();
+        segments.iter().map(of).collect()
+    }
+}
+
+impl AdmissionMetrics {
+    /// A call had to wait.
+    pub(crate) fn waited(&self, waited: Duration) {
+        self.queue_wait.observe(waited.as_secs_f64());
+    }
+
+    /// A call was let in.
+    pub(crate) fn admitted(&self) {
+        self.admitted.inc();
+    }
+
+    /// A call was not.
+    pub(crate) fn refused(&self, why: Shed) {
+        self.refused.inc();
+        // Declared in the order of `ALL`.
+        self.shed[why as usize].inc();
     }
 }

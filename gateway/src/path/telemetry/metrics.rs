@@ -10,7 +10,8 @@ use prometheus::{
 use router_core::config::Segment;
 use router_core::dialect::Dialect;
 
-use super::{Admissions, Ending, Record};
+use super::admissions::Admissions;
+use super::{AdmissionMetrics, Ending, Record};
 
 /// Label value for a call that did not get as far as a segment, route or target.
 const NONE: &str = "none";
@@ -37,7 +38,7 @@ pub(crate) struct Metrics {
     inter_token: HistogramVec,
     tokens: IntCounterVec,
     inflight: IntGaugeVec,
-    pub(crate) admissions: Admissions,
+    admissions: Admissions,
     overhead: Histogram,
     limit_hits: [IntCounter; Limit::ALL.len()],
     /// 1 if the last reload succeeded, or none was asked for.
@@ -205,6 +206,11 @@ impl Metrics {
             }
         };
         segments.iter().map(of).collect()
+    }
+
+    /// What counts how calls of a route are let in, by segment.
+    pub(crate) fn admissions(&self, route: &str, segments: &[Segment]) -> Vec<AdmissionMetrics> {
+        self.admissions.route(route, segments)
     }
 
     /// Attempts at a target that have not ended.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 pub(crate) use account::{Account, Ending, Facts, Open};
-pub(crate) use admissions::{Admissions, Outcome};
+pub(crate) use admissions::AdmissionMetrics;
 use log::Event;
 pub(crate) use log::{Level, LogSink, Style as LogStyle};
 pub(crate) use metrics::{Limit, Metrics, TargetMetrics};

@@ -198,7 +198,8 @@ pub(super) fn settle(reader: &mut Reader<'_>, top: &Fields<'_>, pools: &mut [Poo
         }
         let (own, default) = (pool.bulkhead, Bulkhead::PASSTHROUGH);
         pool.bulkhead = Bulkhead {
-            connections: own.connections.or(default.connections),
+            // In HTTP/2 calls share connections.
+            connections: own.connections.or(default.connections).filter(|_| !pool.http2),
             pending: own.pending.or(default.pending),
             streams: own.streams.or(default.streams),
         };

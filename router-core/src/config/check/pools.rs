@@ -55,13 +55,17 @@ fn pool(reader: &mut Reader<'_>, at: &At<'_>, name: &str) -> Pool {
     if let Some(at) = fields.get("non_streaming") {
         pool.non_streaming = non_streaming(reader, at).unwrap_or(pool.non_streaming);
     }
-    pool.bulkhead = fields.get("bulkhead").map(|at| bulkhead(reader, at)).unwrap_or_default();
+    pool.bulkhead = fields.get("bulkhead").map(|at| bulkhead(reader, at, pool.http2)).unwrap_or_default();
     pool.batch = fields.get("batch").map(|at| batch(reader, at)).unwrap_or_default();
     pool
 }
 
-fn bulkhead(reader: &mut Reader<'_>, at: &At<'_>) -> Bulkhead {
+fn bulkhead(reader: &mut Reader<'_>, at: &At<'_>, http2: bool) -> Bulkhead {
     let Some(fields) = reader.fields(at, &reference::BULKHEAD) else { return Bulkhead::default() };
+    if let Some(at) = fields.get("connections").filter(|_| http2) {
+        let complaint = Complaint::new("this does nothing with `http2: true`: calls share connections there");
+        reader.refuse(at, complaint.help("`streams` caps the calls that the pool works on at a time"));
+    }
     Bulkhead {
         connections: reader.small(&fields, "connections", CONCURRENCY),
         pending: reader.small(&fields, "pending", WAITING),

@@ -2,7 +2,7 @@
 
 use super::reader::{At, Entry, Fields, Reader};
 use super::{passthrough, pools, timeouts};
-use crate::config::bounds::{WAIT, WAITING, WAITING_TOKENS};
+use crate::config::bounds::{TARGETS_MAX, WAIT, WAITING, WAITING_TOKENS};
 use crate::config::problem::Complaint;
 use crate::config::reference::ROUTE_NAMES_TAKEN;
 use crate::config::{Canary, Pool, Queue, Route, Target, WhenFull, reference, scalar, weights};
@@ -55,6 +55,9 @@ fn route(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str, pools: Option
     let canaries = fields.get("canary").and_then(|at| reader.items(at)).unwrap_or_default();
     for item in &canaries {
         if let Some(rule) = canary(reader, item, &mut route.targets, pools) {
+            if route.targets.len() == TARGETS_MAX + 1 && rule.target == TARGETS_MAX {
+                reader.refuse(item, too_many_targets(route.targets.len()));
+            }
             let same = |other: &Canary| other.header == rule.header && other.equals == rule.equals;
             if route.canary.iter().any(same) {
                 let message = "an earlier rule has the same header and value, so this one is never reached";
@@ -81,6 +84,9 @@ fn targets(reader: &mut Reader<'_>, at: &At<'_>, pools: Option<&[Pool]>) -> Vec<
     if items.is_empty() {
         reader.refuse(at, Complaint::new("at least one target is needed"));
     }
+    if items.len() > TARGETS_MAX {
+        reader.refuse(at, too_many_targets(items.len()));
+    }
     let single = items.len() == 1;
     let mut targets: Vec<Target> = Vec::with_capacity(items.len());
     let mut written = Vec::with_capacity(items.len());
@@ -104,6 +110,11 @@ fn targets(reader: &mut Reader<'_>, at: &At<'_>, pools: Option<&[Pool]>) -> Vec<
         target.weight = share;
     }
     targets
+}
+
+fn too_many_targets(count: usize) -> Complaint {
+    let complaint = Complaint::new(format!("{count} targets of one route, more than {TARGETS_MAX}"));
+    complaint.help("endpoints that serve the same model are one target: list them in one pool")
 }
 
 /// The weight as it is written, in billionths. Only a target that stands alone may leave it out.

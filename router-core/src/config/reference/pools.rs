@@ -165,7 +165,7 @@ pub(in crate::config) static BULKHEAD: Section = Section {
             name: "connections",
             kind: Kind::Count(CALLS),
             without: Without::Told("no cap; `100` on a pool that only `passthrough` uses"),
-            about: "Connections to all endpoints of the pool together. Set it to what the servers, or a proxy in front of them, take.",
+            about: "Connections to all endpoints of the pool together. Set it to what the servers, or a proxy in front of them, take. Refused with `http2`, where calls share connections: `streams` caps them there.",
         },
         Key {
             name: "pending",

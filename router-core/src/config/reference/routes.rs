@@ -2,7 +2,7 @@
 
 use super::{Items, Key, Kind, Section, Without, texts};
 use crate::config::WhenFull;
-use crate::config::bounds::{ANSWER, ENDPOINT_CLOCK, WAIT, WAITING, WAITING_TOKENS};
+use crate::config::bounds::{ANSWER, ENDPOINT_CLOCK, TARGETS_MAX, WAIT, WAITING, WAITING_TOKENS};
 
 pub(in crate::config) static ROUTE: Section = Section {
     place: "routes.NAME",
@@ -10,7 +10,10 @@ pub(in crate::config) static ROUTE: Section = Section {
     keys: &[
         Key {
             name: "targets",
-            kind: Kind::List(&Kind::Section(&TARGET), Items { least: 1, most: None, unique: false }),
+            kind: Kind::List(
+                &Kind::Section(&TARGET),
+                Items { least: 1, most: Some(TARGETS_MAX), unique: false },
+            ),
             without: Without::Refused,
             about: "Where calls go, in shares; no pool and model twice.",
         },
@@ -62,7 +65,7 @@ pub(in crate::config) static QUEUE: Section = Section {
             name: "tokens",
             kind: Kind::Count(WAITING_TOKENS),
             without: Without::Told("no bound but `limits.body_memory`"),
-            about: "The same in estimated tokens of their prompts, for routes on which some prompts are a thousand times as long as others.",
+            about: "The same in estimated tokens of their prompts and answers, for routes on which some prompts are a thousand times as long as others.",
         },
     ],
     later: &[],

@@ -227,6 +227,45 @@ fn bulkheads_batch_and_calls_that_do_not_stream() {
     }
 }
 
+#[test]
+fn a_cap_on_connections_that_calls_share_is_refused() {
+    refused(
+        &with_pool("http2: true, bulkhead: {connections: 10}"),
+        "pools.a.bulkhead.connections",
+        "`http2: true`: calls share connections there; `streams` caps",
+    );
+    let pool = loaded(&with_pool("http2: true, bulkhead: {streams: 10}")).pools.remove(0);
+    assert_eq!(pool.bulkhead.streams, Some(10));
+    let by_path = loaded(&with_path(", http2: true")).pools.remove(1);
+    assert_eq!(by_path.bulkhead, Bulkhead { connections: None, pending: Some(50), streams: Some(100) });
+}
+
+/// A file whose route `r` has so many targets, one of them for each of as many models, and so many canary rules to
+/// further ones.
+fn with_targets(count: usize, canaries: usize) -> String {
+    let weight = |index| if index == 0 { 1 } else { 0 };
+    let targets: Vec<_> =
+        (0..count).map(|index| format!("{{pool: a, model: m{index}, weight: {}}}", weight(index))).collect();
+    let canary = |index| format!("{{header: x-try, equals: '{index}', target: a/c{index}}}");
+    let canaries: Vec<_> = (0..canaries).map(canary).collect();
+    format!(
+        "pools: {{a: {{endpoints: [{{url: http://h:1}}]}}}}\nroutes: {{r: {{targets: [{}], canary: [{}]}}}}\n",
+        targets.join(", "),
+        canaries.join(", ")
+    )
+}
+
+#[test]
+fn a_route_with_more_targets_than_a_call_can_choose_among_is_refused() {
+    assert_eq!(loaded(&with_targets(64, 0)).routes[0].targets.len(), 64);
+    assert_eq!(loaded(&with_targets(60, 4)).routes[0].targets.len(), 64);
+    refused(&with_targets(65, 0), "routes.r.targets", "65 targets of one route, more than 64");
+    // The rule that names one too many, and only that one.
+    refused(&with_targets(62, 5), "routes.r.canary[2]", "65 targets of one route, more than 64");
+    let same = with_targets(64, 1).replace("a/c0", "a/m5");
+    assert_eq!(loaded(&same).routes[0].targets.len(), 64);
+}
+
 /// A file with a pool `a` behind a route and a pool `b` behind a path.
 fn with_path(pool: &str) -> String {
     let pools =

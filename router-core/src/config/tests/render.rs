@@ -278,7 +278,7 @@ fn pool() -> impl Strategy<Value = Pool> {
                 usage,
                 concurrency: Some(concurrency),
                 non_streaming: NonStreaming::Estimate,
-                bulkhead,
+                bulkhead: if http2 { Bulkhead { connections: None, ..bulkhead } } else { bulkhead },
                 batch,
             }
         },
@@ -372,7 +372,7 @@ fn only_by_path(config: &mut Config) {
         }
         let Bulkhead { connections, pending, streams } = pool.bulkhead;
         pool.bulkhead = Bulkhead {
-            connections: connections.or(Some(100)),
+            connections: connections.or(Some(100)).filter(|_| !pool.http2),
             pending: pending.or(Some(50)),
             streams: streams.or(Some(100)),
         };

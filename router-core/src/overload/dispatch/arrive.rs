@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::call::{Admission, Arrival, CallId, Decision, Reason, Refusal, Targets};
+use super::call::{Admission, Arrival, CallId, Decision, Refusal, Targets};
 use super::clock::Class;
 use super::plan::WhenFull;
 use super::predict::{Outlook, hint};
 use super::slab::NONE;
 use super::start::Seek;
 use super::{Call, Dispatcher};
+use crate::dialect::Shed;
 
 /// Most waiting calls that give way to one arrival.
 const DISPLACED_MOST: usize = 16;
@@ -19,7 +20,7 @@ impl Dispatcher {
     pub fn arrive(&mut self, now: Duration, arrival: &Arrival, out: &mut Vec<Decision>) -> Admission {
         if arrival.topic >= self.planned_topics || arrival.segment >= self.planned_segments {
             return Admission::Refused(Refusal {
-                reason: Reason::NoEndpoint,
+                reason: Shed::NoEndpoint,
                 retry_after: hint(Duration::ZERO),
             });
         }
@@ -101,7 +102,7 @@ impl Dispatcher {
             let bound = self.topics[topic].bounds.wait;
             if rest > call.patience.map_or(bound, |patience| patience.min(bound)) {
                 let retry_after = hint(if rest == Duration::MAX { Duration::ZERO } else { rest });
-                return self.refuse(now, &call, Refusal { reason: Reason::NoEndpoint, retry_after });
+                return self.refuse(now, &call, Refusal { reason: Shed::NoEndpoint, retry_after });
             }
             outlook.wait += rest.as_secs_f64();
         }
@@ -114,13 +115,13 @@ impl Dispatcher {
         let retry_after = outlook.retry_after(call.patience);
         let refusal = |reason| Refusal { reason, retry_after };
         if call.patience.is_some_and(|patience| outlook.would_miss(patience)) {
-            return self.refuse(now, &call, refusal(Reason::WouldMiss));
+            return self.refuse(now, &call, refusal(Shed::WouldMiss));
         }
         if !self.make_room_at_pools(now, &mut call, out) {
-            return self.refuse(now, &call, refusal(Reason::Bulkhead));
+            return self.refuse(now, &call, refusal(Shed::Bulkhead));
         }
         if !self.make_room_in_queue(now, &call, out) {
-            return self.refuse(now, &call, refusal(Reason::QueueFull));
+            return self.refuse(now, &call, refusal(Shed::QueueFull));
         }
         let key = self.append(call);
         self.enqueue(key.index);
@@ -135,7 +136,7 @@ impl Dispatcher {
     }
 
     /// Gives up a waiting call.
-    pub(super) fn give_up(&mut self, now: Duration, index: u32, reason: Reason, out: &mut Vec<Decision>) {
+    pub(super) fn give_up(&mut self, now: Duration, index: u32, reason: Shed, out: &mut Vec<Decision>) {
         self.unlink(index);
         let Some(call) = self.calls.at(index) else { return };
         let class = self.ask(call).class;
@@ -235,7 +236,7 @@ impl Dispatcher {
         else {
             return false;
         };
-        self.give_up(now, victim, Reason::Displaced, out);
+        self.give_up(now, victim, Shed::Displaced, out);
         call.targets = Targets::only(target);
         true
     }
@@ -256,7 +257,7 @@ impl Dispatcher {
         let fits = self.fits(call);
         while let Some(victim) = gone.pop() {
             if fits {
-                self.give_up(now, victim, Reason::Displaced, out);
+                self.give_up(now, victim, Shed::Displaced, out);
             } else {
                 self.enqueue(victim);
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::slab::Key;
+use crate::dialect::Shed;
 
 /// A call that the dispatcher knows: it waits or is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -157,75 +158,7 @@ pub struct Start {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Why.
-    pub reason: Reason,
+    pub reason: Shed,
     /// When there may be room, by the pace at which calls start now: 1 s to 30 s.
     pub retry_after: Duration,
-}
-
-/// Why a call is not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// On arrival: its first token would come later than its caller waits.
-    WouldMiss,
-    /// While it waited: its first token can no longer come in time.
-    Expired,
-    /// It waited as long as any call may.
-    QueueWait,
-    /// On arrival: the queue holds as much as it may, and nothing in it counts for less.
-    QueueFull,
-    /// While it waited: the queue was full and a call came that counts for more.
-    Displaced,
-    /// On arrival: as many calls as may wait for its pools already do.
-    Bulkhead,
-    /// No endpoint can take it, or will within the time that it may wait.
-    NoEndpoint,
-}
-
-impl Reason {
-    /// Every reason.
-    pub const ALL: [Self; 7] = [
-        Self::WouldMiss,
-        Self::Expired,
-        Self::QueueWait,
-        Self::QueueFull,
-        Self::Displaced,
-        Self::Bulkhead,
-        Self::NoEndpoint,
-    ];
-
-    /// The label in metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::WouldMiss => "would_miss",
-            Self::Expired => "expired",
-            Self::QueueWait => "queue_wait",
-            Self::QueueFull => "queue_full",
-            Self::Displaced => "displaced",
-            Self::Bulkhead => "bulkhead",
-            Self::NoEndpoint => "no_endpoint",
-        }
-    }
-
-    /// `x-weir-reason`.
-    #[must_use]
-    pub const fn header(self) -> &'static str {
-        match self {
-            Self::WouldMiss | Self::Expired | Self::QueueWait => "deadline",
-            Self::QueueFull | Self::Bulkhead => "queue-full",
-            Self::Displaced => "displaced",
-            Self::NoEndpoint => "no-endpoint",
-        }
-    }
-
-    /// The `code` in an error's envelope.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::WouldMiss | Self::Expired | Self::QueueWait => "deadline_unmeetable",
-            Self::QueueFull | Self::Bulkhead => "queue_full",
-            Self::Displaced => "displaced",
-            Self::NoEndpoint => "no_endpoint",
-        }
-    }
 }

@@ -24,6 +24,17 @@ impl Default for Book {
 }
 
 impl Book {
+    /// The same where calls have indices that are larger by this, and nothing waits.
+    pub(super) fn moved(&self, by: u32) -> Self {
+        let beyond = |call: u32| if call == NONE { NONE } else { call + by };
+        Self {
+            ledger: self.ledger.clone(),
+            oldest: beyond(self.oldest),
+            newest: beyond(self.newest),
+            lanes: [NONE; 2],
+        }
+    }
+
     /// Whether nothing ever came.
     pub(super) fn is_untouched(&self) -> bool {
         self.ledger.log_end_offset == 0 && self.ledger.refused == 0

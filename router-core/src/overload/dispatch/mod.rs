@@ -23,6 +23,7 @@ mod arrive;
 mod call;
 mod clock;
 mod ledger;
+mod merge;
 mod plan;
 mod pool;
 mod predict;
@@ -38,9 +39,8 @@ mod topic;
 
 use std::time::Duration;
 
-pub use call::{
-    Admission, Arrival, CallId, Decision, Demand, PermitId, Priority, Reason, Refusal, Start, Targets,
-};
+pub use call::{Admission, Arrival, CallId, Decision, Demand, PermitId, Priority, Refusal, Start, Targets};
+pub use merge::Moved;
 pub use plan::{
     Batch, Bulkhead, Counts, Endpoint, Order, Plan, Pool, QueueBounds, Segment, Target, Topic, WhenFull,
 };

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::Dispatcher;
-use super::call::{Decision, Reason, Targets};
+use super::call::{Decision, Targets};
 use super::ledger::Book;
 use super::plan::{Plan, Segment};
 use super::pool::{Pool, Used};
 use super::slab::NONE;
 use super::topic::TopicState;
+use crate::dialect::Shed;
 
 /// Where things went: by their old index, the new one.
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ impl Dispatcher {
         self.move_calls(&moves, &masks);
         for index in waiting {
             if self.calls.at(index).is_some_and(|call| call.targets.is_empty()) {
-                self.give_up(now, index, Reason::NoEndpoint, out);
+                self.give_up(now, index, Shed::NoEndpoint, out);
             } else {
                 self.enqueue(index);
             }
@@ -49,7 +50,7 @@ impl Dispatcher {
     }
 
     /// The waiting calls, oldest first, in no lane any more.
-    fn take_out_waiting(&mut self) -> Vec<u32> {
+    pub(super) fn take_out_waiting(&mut self) -> Vec<u32> {
         let mut waiting: Vec<(u64, u32)> = self
             .calls
             .iter()
@@ -195,11 +196,16 @@ impl Pool {
         went
     }
 
-    /// It is in no plan any more: it takes nothing new.
-    fn retire(&mut self, now: Duration, segments: &[Option<usize>], count: usize) {
+    /// Segments have other indices from now on, of `count`; nothing waits.
+    pub(super) fn renumber(&mut self, segments: &[Option<usize>], count: usize) {
         self.used = moved(&self.used, segments, count);
         self.clock = self.clock.moved(&origins(segments, count));
         self.queued_tokens = vec![[0; 2]; count];
+    }
+
+    /// It is in no plan any more: it takes nothing new.
+    fn retire(&mut self, now: Duration, segments: &[Option<usize>], count: usize) {
+        self.renumber(segments, count);
         self.endpoints.iter_mut().for_each(|endpoint| endpoint.retired = true);
         self.roll_call(now);
     }

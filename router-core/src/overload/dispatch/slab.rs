@@ -21,6 +21,13 @@ struct Entry<T> {
     value: Option<T>,
 }
 
+impl Key {
+    /// The number of a value whose index has grown.
+    pub(super) const fn moved(self, by: u32) -> Self {
+        Self { index: self.index.wrapping_add(by), ..self }
+    }
+}
+
 /// No index.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -62,6 +69,18 @@ impl<T> Slab<T> {
         if entry.generation == key.generation { entry.value.as_mut() } else { None }
     }
 
+    /// How far the indices of another one's values move if they are taken over.
+    pub(super) fn end(&self) -> u32 {
+        u32::try_from(self.entries.len()).unwrap_or(NONE)
+    }
+
+    /// Takes over all of another one's values: each keeps its number, but for the index.
+    pub(super) fn absorb(&mut self, other: Self) {
+        let end = self.end();
+        self.entries.extend(other.entries);
+        self.free.extend(other.free.into_iter().map(|index| index + end));
+    }
+
     /// The value at an index that is known to be in use.
     pub(super) fn at(&self, index: u32) -> Option<&T> {
         self.entries.get(index as usize)?.value.as_ref()
@@ -100,5 +119,20 @@ mod tests {
         assert_eq!(slab.remove(first), None);
         assert_eq!((slab.find(second).copied(), slab.key(second.index)), (Some('b'), Some(second)));
         assert_eq!((slab.len(), slab.entries.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_taken_over_is_found_behind_what_was_there() {
+        let (mut slab, mut other) = (Slab::new(), Slab::new());
+        let first = slab.insert('a');
+        let (gone, there) = (other.insert('b'), other.insert('c'));
+        other.remove(gone);
+        let end = slab.end();
+        slab.absorb(other);
+        assert_eq!((slab.find(first).copied(), slab.find(there.moved(end)).copied()), (Some('a'), Some('c')));
+        assert_eq!((slab.find(gone.moved(end)).copied(), slab.len()), (None, 2));
+        // The place that was free is used again, under another number.
+        let next = slab.insert('d');
+        assert_eq!((next.index, slab.find(gone.moved(end)).copied()), (gone.moved(end).index, None));
     }
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::call::{CallId, Decision, PermitId, Reason, Start, Targets};
+use super::call::{CallId, Decision, PermitId, Start, Targets};
 use super::clock::Class;
 use super::pool::{Ask, Held};
 use super::predict::Outlook;
 use super::slab::{Key, NONE};
 use super::{Call, Dispatcher};
+use crate::dialect::Shed;
 use crate::overload::limiter::{Attempt, Place};
 
 /// Where a call may go.
@@ -118,7 +119,7 @@ impl Dispatcher {
             let Some(lane) = self.next_lane(pool) else { return };
             let index = self.lanes.at(lane).first;
             if self.is_hopeless(now, index) {
-                self.give_up(now, index, Reason::Expired, out);
+                self.give_up(now, index, Shed::Expired, out);
             } else if !self.start_queued(now, index, pool, out) {
                 // Nobody else can if the one who is next cannot: there is no room, or none but what is kept from
                 // batch calls, and only such are left.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Dispatcher;
-use super::call::{Decision, Reason};
+use super::call::Decision;
+use crate::dialect::Shed;
 
 /// How often levels are looked at: they stay two seconds in any case.
 const SETTLE: Duration = Duration::from_millis(250);
@@ -53,7 +54,7 @@ impl Dispatcher {
             let Some(call) = self.calls.at(index) else { continue };
             let bound = self.topics[call.topic as usize].bounds.wait;
             let outwaited = now.saturating_sub(call.arrived) >= bound;
-            self.give_up(now, index, if outwaited { Reason::QueueWait } else { Reason::Expired }, out);
+            self.give_up(now, index, if outwaited { Shed::QueueWait } else { Shed::Expired }, out);
         }
         self.scratch = late;
     }

@@ -1,6 +1,7 @@
 //! The dispatcher's rules one by one, and what holds after any history.
 
 mod history;
+mod merge;
 mod order;
 mod places;
 mod prediction;

@@ -1,6 +1,7 @@
 //! Who goes next, who gives way.
 
 use super::rig::*;
+use crate::dialect::Shed;
 use crate::overload::dispatch::*;
 
 /// The order in which calls that wait start, one after the other.
@@ -131,17 +132,17 @@ fn a_full_queue_refuses_its_equals_and_displaces_what_counts_for_less() {
     let mut rig = Rig::new(plan);
     rig.start(&of(1));
     let waits: Vec<CallId> = (0..4).map(|_| rig.queue(&of(1))).collect();
-    assert_eq!(rig.refused(&of(1)).reason, Reason::QueueFull);
+    assert_eq!(rig.refused(&of(1)).reason, Shed::QueueFull);
     for newest in [3, 2, 1] {
         let (admission, out) = rig.arrive_and(&of(0));
         assert!(matches!(admission, Admission::Queued(_)));
         assert_eq!(out.len(), 1);
-        assert_eq!(dropped(&out[0]), (waits[newest], Reason::Displaced));
+        assert_eq!(dropped(&out[0]), (waits[newest], Shed::Displaced));
     }
     // 300 tokens for a share of 5 against 100 for a share of 1: one more is still better.
     let (_, out) = rig.arrive_and(&of(0));
-    assert_eq!(dropped(&out[0]), (waits[0], Reason::Displaced));
-    assert_eq!(rig.refused(&of(0)).reason, Reason::QueueFull);
+    assert_eq!(dropped(&out[0]), (waits[0], Shed::Displaced));
+    assert_eq!(rig.refused(&of(0)).reason, Shed::QueueFull);
     let (_, out) = rig.arrive_and(&of(1));
     assert_eq!(out, [], "who holds nothing still does not outdo 80 for a share");
 }
@@ -155,7 +156,7 @@ fn the_first_to_give_way_is_batch() {
     let lesser = rig.queue(&batch(1));
     rig.queue(&of(0));
     let (_, out) = rig.arrive_and(&of(0));
-    assert_eq!(dropped(&out[0]), (lesser, Reason::Displaced));
+    assert_eq!(dropped(&out[0]), (lesser, Shed::Displaced));
 }
 
 #[test]
@@ -169,12 +170,8 @@ fn a_queue_is_bounded_in_tokens_and_displaces_nobody_in_vain() {
         rig.queue(&of(0));
     }
     let large = |tokens| Arrival { tokens, ..of(1) };
-    assert_eq!(rig.refused(&large(1_001)).reason, Reason::QueueFull);
-    assert_eq!(
-        rig.refused(&large(601)).reason,
-        Reason::QueueFull,
-        "the segment would hold more for its share"
-    );
+    assert_eq!(rig.refused(&large(1_001)).reason, Shed::QueueFull);
+    assert_eq!(rig.refused(&large(601)).reason, Shed::QueueFull, "the segment would hold more for its share");
     let (admission, out) = rig.arrive_and(&large(300));
     assert!(matches!(admission, Admission::Queued(_)));
     let gone: Vec<CallId> = out.iter().map(|decision| dropped(decision).0).collect();
@@ -190,6 +187,6 @@ fn queue_wait_bounds_every_call() {
     let waits = rig.queue(&call());
     assert_eq!(rig.pass(2950 * MS), []);
     let out = rig.pass(50 * MS);
-    assert_eq!(dropped(&out[0]), (waits, Reason::QueueWait));
+    assert_eq!(dropped(&out[0]), (waits, Shed::QueueWait));
     assert_eq!(rig.lag(), 1);
 }

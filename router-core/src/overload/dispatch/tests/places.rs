@@ -2,6 +2,7 @@
 
 use super::rig::*;
 use crate::config::Balance;
+use crate::dialect::Shed;
 use crate::overload::dispatch::*;
 use crate::overload::limiter::{End, Seen};
 
@@ -119,7 +120,7 @@ fn a_bound_call_goes_to_its_target_only_and_takes_no_turn() {
     assert_ne!(rig.next(first_permit_of(&rig, 1))[0].target, 0);
     assert!(!rig.dispatcher.cancel(rig.now, waits, &mut Vec::new()));
     let elsewhere = Arrival { bound: Some(1), targets: Targets::NONE.with(0), ..call() };
-    assert_eq!(rig.refused(&elsewhere).reason, Reason::NoEndpoint);
+    assert_eq!(rig.refused(&elsewhere).reason, Shed::NoEndpoint);
 }
 
 fn first_permit_of(rig: &Rig, pool: u32) -> PermitId {
@@ -174,10 +175,10 @@ fn where_every_endpoint_rests_longer_than_a_call_may_wait_it_is_refused() {
     let first = rig.start(&call());
     rig.dispatcher.rest(rig.now, first.permit, rig.now + 10 * SEC);
     let refusal = rig.refused(&Arrival { patience: Some(2 * SEC), ..call() });
-    assert_eq!(refusal, Refusal { reason: Reason::NoEndpoint, retry_after: 10 * SEC });
+    assert_eq!(refusal, Refusal { reason: Shed::NoEndpoint, retry_after: 10 * SEC });
     rig.queue(&call());
     let nowhere = rig.refused(&Arrival { targets: Targets::NONE, ..call() });
-    assert_eq!((nowhere.reason, nowhere.retry_after), (Reason::NoEndpoint, SEC));
+    assert_eq!((nowhere.reason, nowhere.retry_after), (Shed::NoEndpoint, SEC));
 }
 
 #[test]
@@ -203,7 +204,7 @@ fn a_bulkhead_bounds_what_is_under_way_and_what_waits() {
     let first = rig.start(&call());
     rig.start(&call());
     let waits = rig.queue(&call());
-    assert_eq!(rig.refused(&call()).reason, Reason::Bulkhead);
+    assert_eq!(rig.refused(&call()).reason, Shed::Bulkhead);
     let (admission, out) = rig.arrive_and(&Arrival { priority: Priority::Batch, ..call() });
     assert!(matches!(admission, Admission::Refused(_)) && out.is_empty(), "a lesser call displaces nobody");
     assert_eq!(rig.next(first.permit)[0].call, waits);
@@ -218,7 +219,7 @@ fn a_better_call_displaces_a_waiting_one_at_a_bulkhead() {
     let lesser = rig.queue(&batch(0));
     let (admission, out) = rig.arrive_and(&call());
     assert!(matches!(admission, Admission::Queued(_)));
-    assert_eq!(dropped(&out[0]), (lesser, Reason::Displaced));
+    assert_eq!(dropped(&out[0]), (lesser, Shed::Displaced));
 }
 
 #[test]

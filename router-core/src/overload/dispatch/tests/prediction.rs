@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::rig::*;
+use crate::dialect::Shed;
 use crate::overload::dispatch::*;
 use crate::overload::limiter::{End, Seen};
 
@@ -37,7 +38,7 @@ fn who_cannot_be_served_in_time_hears_so_on_arrival() {
     };
     // Ten calls a second: 2 s × 0.95 less the upstream's time are some 18 calls.
     assert!((15..20).contains(&admitted), "{admitted}");
-    assert_eq!(refusal.reason, Reason::WouldMiss);
+    assert_eq!(refusal.reason, Shed::WouldMiss);
     assert!((SEC..2 * SEC).contains(&refusal.retry_after), "{refusal:?}");
     assert!(matches!(rig.arrive(&patient(10 * SEC)), Admission::Queued(_)), "others may have more time");
     assert!(
@@ -56,7 +57,7 @@ fn a_hint_is_by_the_pace_at_which_calls_start() {
         rig.queue(&call());
     }
     let refusal = rig.refused(&call());
-    assert_eq!(refusal.reason, Reason::QueueFull);
+    assert_eq!(refusal.reason, Shed::QueueFull);
     let secs = refusal.retry_after.as_secs_f64();
     assert!((8.0..13.0).contains(&secs), "100 calls at 10 a second: {secs}");
 }
@@ -82,10 +83,10 @@ fn a_waiting_call_is_given_up_when_it_becomes_hopeless() {
     let hasty = rig.queue(&patient(SEC));
     let other = rig.queue(&patient(4 * SEC));
     let out = rig.pass(SEC);
-    assert_eq!(dropped(&out[0]), (hasty, Reason::Expired));
+    assert_eq!(dropped(&out[0]), (hasty, Shed::Expired));
     assert_eq!(out.len(), 1);
     let out = rig.pass(4 * SEC);
-    assert_eq!(dropped(&out[0]), (other, Reason::Expired));
+    assert_eq!(dropped(&out[0]), (other, Shed::Expired));
 }
 
 #[test]
@@ -96,7 +97,7 @@ fn a_call_that_became_hopeless_since_the_last_tick_is_not_started() {
     let next = rig.queue(&call());
     rig.now += 2 * SEC;
     let out = rig.finish(start.permit);
-    assert_eq!(dropped(&out[0]), (hasty, Reason::Expired));
+    assert_eq!(dropped(&out[0]), (hasty, Shed::Expired));
     assert_eq!(started(out[1]).call, next);
 }
 

@@ -1,6 +1,7 @@
 //! A new plan while calls are under way.
 
 use super::rig::*;
+use crate::dialect::Shed;
 use crate::overload::dispatch::*;
 
 fn reload(rig: &mut Rig, plan: Plan) -> Vec<Decision> {
@@ -50,7 +51,7 @@ fn what_is_gone_ends_by_itself_and_waiting_calls_hear_of_it() {
     plan.pools[0].name = "other".into();
     let out = reload(&mut rig, plan);
     assert_eq!(out.len(), 1);
-    assert_eq!(dropped(&out[0]), (waits, Reason::NoEndpoint));
+    assert_eq!(dropped(&out[0]), (waits, Shed::NoEndpoint));
     assert_eq!(rig.lag(), 0, "the other topic's");
     rig.start(&call());
     assert_eq!(rig.finish(start.permit), []);
@@ -70,7 +71,7 @@ fn an_endpoint_that_comes_back_while_it_still_works_keeps_count() {
     let mut plan = simple(1, &[1.0]);
     plan.pools[0].endpoints.clear();
     reload(&mut rig, plan);
-    assert_eq!(rig.refused(&call()).reason, Reason::NoEndpoint);
+    assert_eq!(rig.refused(&call()).reason, Shed::NoEndpoint);
     reload(&mut rig, simple(1, &[1.0]));
     let waits = rig.queue(&call());
     assert_eq!(rig.next(start.permit)[0].call, waits);

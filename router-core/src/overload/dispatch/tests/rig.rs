@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::config::Balance;
+use crate::dialect::Shed;
 use crate::overload::dispatch::*;
 use crate::overload::limiter::{Attempt, End, Limiter, Place, Reading, Seen};
 
@@ -248,7 +249,7 @@ pub(super) fn started(decision: Decision) -> Start {
     }
 }
 
-pub(super) fn dropped(decision: &Decision) -> (CallId, Reason) {
+pub(super) fn dropped(decision: &Decision) -> (CallId, Shed) {
     match decision {
         Decision::Drop { call, refusal } => (*call, refusal.reason),
         Decision::Start(_) => panic!("{decision:?}"),
