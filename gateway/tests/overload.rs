@@ -73,11 +73,27 @@ fn who_has_waited_as_long_as_any_call_may_is_refused_and_its_connection_goes_on(
         }
     }
     assert!((shed(&weir, "m", "queue_wait") - 4.0).abs() < 0.1);
+    assert_eq!(held.names(), ["first"]);
     held.let_go(2);
     assert_eq!(first.answer().status, 200);
     kept.send(request("POST", OPENAI, &[], ASK.as_bytes()));
     assert_eq!(kept.answer().status, 200);
     nothing_left(&weir);
+}
+
+#[test]
+fn where_nothing_may_wait_a_call_is_served_or_refused() {
+    let (held, weir, _files) = start("", ", queue: { wait: 0s }", "");
+    for _ in 0..3 {
+        let mut call = ask(&weir, "served", &[], ASK);
+        stands(&weir, 0, 1);
+        let refused = post(&weir.data, OPENAI, &[], ASK);
+        assert_shed(&refused, OPENAI, "deadline_unmeetable", "deadline");
+        held.let_go(1);
+        assert_eq!(call.answer().status, 200);
+        nothing_left(&weir);
+    }
+    assert_eq!(held.names(), ["served"; 3]);
 }
 
 #[test]

@@ -188,3 +188,40 @@ fn calls_of_a_segment_that_is_gone_are_served() {
         "weir_requests_total{code=\"200\",dialect=\"openai\",route=\"m\",segment=\"default\",target=\"p\"}";
     assert!((weir.metric(served) - 3.0).abs() < 0.1);
 }
+
+/// Limits, pools and segments come and go while calls arrive, wait and run: each of them is served, or told that its
+/// place is gone.
+#[test]
+fn no_call_is_lost_however_often_it_is_read_again() {
+    let held = [Held::new(), Held::new()];
+    held.iter().for_each(|held| held.let_go(1_000_000));
+    let both = two_pools(&held, "{ pool: a, weight: 0.5 }, { pool: b, weight: 0.5 }");
+    let configs = [
+        both.clone(),
+        both.replace("limit: 1", "limit: 2"),
+        two_pools(&held, "{ pool: b }").replace(DEFAULT, "segments: { x: {}, default: {} }\nanonymous: x\n"),
+        one_at_a_time(&held[0].url(), "", ", when_full: wait", DEFAULT),
+    ];
+    let (weir, files) = trusting(&both);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let is_done = || done.load(std::sync::atomic::Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let (weir, is_done) = (&weir, &is_done);
+            let body = if number % 2 == 0 { ASK } else { ASK_STREAM };
+            scope.spawn(move || {
+                while !is_done() {
+                    let answer = ask(weir, "any", &[], body).answer();
+                    let gone = answer.status == 503 && answer.header("x-weir-reason") == Some("no-endpoint");
+                    assert!(answer.whole && (answer.status == 200 || gone), "{answer:?}");
+                }
+            });
+        }
+        for round in 1..60 {
+            reload(&weir, &files, &configs[round % configs.len()]);
+        }
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+    nothing_left(&weir);
+    assert!(weir.metric("weir_panics_total") < 0.5, "{}", weir.log());
+}

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
@@ -16,11 +17,18 @@ pub(crate) struct Failure {
     pub(crate) reason: Reason,
     /// For the log; no caller sees it.
     cause: Option<String>,
+    /// When there may be better luck, where the reason itself does not say.
+    retry_after: Option<Duration>,
 }
 
 impl Failure {
     pub(crate) fn new(reason: Reason, cause: impl Into<String>) -> Self {
-        Self { reason, cause: Some(cause.into()) }
+        Self { reason, cause: Some(cause.into()), retry_after: None }
+    }
+
+    /// One that may end differently after this time.
+    pub(crate) fn until(reason: Reason, retry_after: Duration) -> Self {
+        Self { reason, cause: None, retry_after: Some(retry_after) }
     }
 
     /// With an error and all that it comes from as the cause.
@@ -50,7 +58,7 @@ impl Failure {
         if let Some(reason) = refusal.weir_reason {
             headers.insert("x-weir-reason", HeaderValue::from_static(reason));
         }
-        if let Some(wait) = refusal.retry_after {
+        if let Some(wait) = refusal.retry_after.or(self.retry_after) {
             let hint = retry_hint(wait, rand::random());
             headers.insert(RETRY_AFTER, HeaderValue::from(hint.seconds));
             headers.insert("retry-after-ms", HeaderValue::from(hint.ms));
@@ -64,7 +72,7 @@ impl Failure {
 
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
-        Self { reason, cause: None }
+        Self { reason, cause: None, retry_after: None }
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) async fn admit(line: &Arc<Line>, call: &Call, bound: Option<usize>) -
         Err(refusal) => Outcome::Refused(refusal.reason.name()),
     };
     metrics.ended(&call.route.name, &call.segment.name, outcome);
-    admission.map_err(|refusal| refused(refusal).into())
+    admission.map_err(refused)
 }
 
 fn arrival(call: &Call, bound: Option<usize>) -> Arrival {
@@ -85,9 +85,10 @@ fn arrival(call: &Call, bound: Option<usize>) -> Arrival {
     }
 }
 
-fn refused(refusal: Refusal) -> Reason {
+fn refused(refusal: Refusal) -> Failure {
     let why = match refusal.reason {
-        dispatch::Reason::NoEndpoint => return Reason::NoEndpoint,
+        // Known where all endpoints rest for a time that they said.
+        dispatch::Reason::NoEndpoint => return Failure::until(Reason::NoEndpoint, refusal.retry_after),
         dispatch::Reason::WouldMiss => Shed::WouldMiss,
         dispatch::Reason::Expired => Shed::Expired,
         dispatch::Reason::QueueWait => Shed::QueueWait,
@@ -95,5 +96,5 @@ fn refused(refusal: Refusal) -> Reason {
         dispatch::Reason::Displaced => Shed::Displaced,
         dispatch::Reason::Bulkhead => Shed::Bulkhead,
     };
-    Reason::Shed { why, retry_after: refusal.retry_after }
+    Reason::Shed { why, retry_after: refusal.retry_after }.into()
 }
