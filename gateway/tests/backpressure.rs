@@ -1,6 +1,6 @@
 //! How far behind is Weir? What `/weir/backpressure` says, field by field, of situations that the test makes.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should fail")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
 mod support;
 

@@ -1,8 +1,6 @@
 //! Who waits, who is served next, and who hears at once that it will not be: in front of an upstream that answers
 //! when the test lets it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use support::client::{Connection, post, request};

@@ -1,8 +1,6 @@
 //! A configuration that is read again while calls wait: they go on waiting, move to where there is room now, or are
 //! told clearly that what they wait for is gone. None is lost.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use support::client::{Connection, post};

@@ -1,8 +1,6 @@
 //! A place at an endpoint is given back on every way out of a call: in line, under way, by whoever's doing. Behind
 //! each of them the books are even, and the next call gets the one place there is.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use std::io::Write;
