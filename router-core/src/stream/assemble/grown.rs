@@ -1,0 +1,325 @@
+//! A JSON object that comes in pieces: fields in the order in which they first came, each in the form in which it can
+//! take more. Values that only wait to be passed on are kept as they stand.
+
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::{Budget, Unassembled};
+
+/// Most fields of one object: no API has a tenth, and they are searched one by one.
+const FIELDS_MAX: usize = 256;
+/// Most items that an array in one event may have.
+const ITEMS_MAX: usize = 4096;
+/// What a field, an item of a list or a block costs beside its text.
+pub(super) const OVERHEAD_BYTES: usize = 64;
+
+/// An object as it stands in one event.
+pub(super) struct Fields<'a>(pub(super) Vec<(String, &'a RawValue)>);
+
+/// An array as it stands in one event.
+struct Items<'a>(Vec<&'a RawValue>);
+
+/// An object that grows.
+#[derive(Default)]
+pub(super) struct Grown(Vec<(String, Part)>);
+
+/// The value of a field so far.
+enum Part {
+    Text(String),
+    List(Vec<Box<RawValue>>),
+    Object(Grown),
+    /// What does not grow, as it stood.
+    Value(Box<RawValue>),
+}
+
+impl<'a> Fields<'a> {
+    /// Reads an object.
+    pub(super) fn read(text: &'a str) -> Result<Self, Unassembled> {
+        serde_json::from_str(text)
+            .map_err(|_| Unassembled::Unreadable("not the JSON object that it should be"))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().rev().find(|field| field.0 == name).map(|field| field.1)
+    }
+
+    /// The text of a field that is a string.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        serde_json::from_str(self.get(name)?.get()).ok()
+    }
+
+    /// Whether there is such a field, and it is not null.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| !is_null(value))
+    }
+}
+
+impl Grown {
+    /// Adds a piece of a field: text to text, items to a list; of everything else the last one stays. Null adds
+    /// nothing.
+    pub(super) fn grow(
+        &mut self,
+        name: &str,
+        piece: &RawValue,
+        budget: &mut Budget,
+    ) -> Result<(), Unassembled> {
+        let old = self.part(name, budget)?;
+        match piece.get().as_bytes() {
+            b"null" => return Ok(()),
+            [b'"', ..] => {
+                let piece = text(piece)?;
+                budget.take(piece.len())?;
+                match old {
+                    Part::Text(text) => text.push_str(&piece),
+                    Part::Value(_) => *old = Part::Text(piece),
+                    Part::List(_) | Part::Object(_) => return Err(MIXED),
+                }
+            }
+            [b'[', ..] => {
+                let items = items(piece)?;
+                budget.take(piece.get().len() + items.len() * OVERHEAD_BYTES)?;
+                let items = items.into_iter().map(ToOwned::to_owned);
+                match old {
+                    Part::List(list) => list.extend(items),
+                    Part::Text(text) if !text.is_empty() => return Err(MIXED),
+                    Part::Text(_) | Part::Value(_) => *old = Part::List(items.collect()),
+                    Part::Object(_) => return Err(MIXED),
+                }
+            }
+            _ => return replace(old, piece, budget),
+        }
+        Ok(())
+    }
+
+    /// The same for what some servers say once and others in every event, such as a name: it is not added to itself.
+    pub(super) fn grow_once(
+        &mut self,
+        name: &str,
+        piece: &RawValue,
+        budget: &mut Budget,
+    ) -> Result<(), Unassembled> {
+        let old = self.part(name, budget)?;
+        let repeated = matches!(old, Part::Text(known) if text(piece).is_ok_and(|piece| piece == *known));
+        if repeated { Ok(()) } else { self.grow(name, piece, budget) }
+    }
+
+    /// Puts a value in the place of the last one, unless it says nothing: null or an empty string.
+    pub(super) fn renew(
+        &mut self,
+        name: &str,
+        value: &RawValue,
+        budget: &mut Budget,
+    ) -> Result<(), Unassembled> {
+        let old = self.part(name, budget)?;
+        if is_null(value) || value.get() == "\"\"" && !matches!(old, Part::Value(old) if is_null(old)) {
+            return Ok(());
+        }
+        replace(old, value, budget)
+    }
+
+    /// Adds an item to a list.
+    pub(super) fn push(
+        &mut self,
+        name: &str,
+        item: &RawValue,
+        budget: &mut Budget,
+    ) -> Result<(), Unassembled> {
+        budget.take(item.get().len() + OVERHEAD_BYTES)?;
+        let old = self.part(name, budget)?;
+        match old {
+            Part::List(list) => list.push(item.to_owned()),
+            Part::Value(value) if is_null(value) => *old = Part::List(vec![item.to_owned()]),
+            _ => return Err(MIXED),
+        }
+        Ok(())
+    }
+
+    /// An object that grows in its turn.
+    pub(super) fn object(&mut self, name: &str, budget: &mut Budget) -> Result<&mut Self, Unassembled> {
+        let old = self.part(name, budget)?;
+        if matches!(old, Part::Value(value) if is_null(value)) {
+            *old = Part::Object(Self::default());
+        }
+        match old {
+            Part::Object(object) => Ok(object),
+            _ => Err(MIXED),
+        }
+    }
+
+    /// Sets a field to what was put together of it, in its place if it has one.
+    pub(super) fn set(&mut self, name: &str, value: &impl Serialize) -> Result<(), Unassembled> {
+        let value = Part::Value(raw(value)?);
+        match self.0.iter_mut().find(|field| field.0 == name) {
+            Some(field) => field.1 = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+        Ok(())
+    }
+
+    /// Takes over the fields of another, in the place of its own of that name.
+    pub(super) fn take_over(&mut self, other: Self) {
+        for (name, part) in other.0 {
+            match self.0.iter_mut().find(|field| field.0 == name) {
+                Some(field) => field.1 = part,
+                None => self.0.push((name, part)),
+            }
+        }
+    }
+
+    /// Puts these fields first, in this order.
+    pub(super) fn order(&mut self, first: &[&str]) {
+        self.0.sort_by_key(|field| first.iter().position(|name| *name == field.0).unwrap_or(first.len()));
+    }
+
+    /// Takes a field out if it says nothing.
+    pub(super) fn drop_null(&mut self, name: &str) {
+        self.0.retain(|(known, part)| known != name || !matches!(part, Part::Value(value) if is_null(value)));
+    }
+
+    /// Whether a field is there and says something.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|part| match part {
+            Part::Text(text) => !text.is_empty(),
+            Part::Value(value) => !is_null(value) && value.get() != "\"\"",
+            Part::List(_) | Part::Object(_) => true,
+        })
+    }
+
+    /// The JSON of a field that does not grow.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        match self.find(name)? {
+            Part::Value(value) => Some(value.get()),
+            _ => None,
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<&Part> {
+        self.0.iter().find(|field| field.0 == name).map(|field| &field.1)
+    }
+
+    /// The field, null if it is new.
+    fn part(&mut self, name: &str, budget: &mut Budget) -> Result<&mut Part, Unassembled> {
+        let place = self.0.iter().position(|field| field.0 == name);
+        let place = match place {
+            Some(place) => place,
+            None => {
+                if self.0.len() >= FIELDS_MAX {
+                    return Err(Unassembled::Unreadable("too many fields"));
+                }
+                budget.take(name.len() + OVERHEAD_BYTES)?;
+                self.0.push((name.to_owned(), Part::Value(RawValue::NULL.to_owned())));
+                self.0.len() - 1
+            }
+        };
+        Ok(&mut self.0[place].1)
+    }
+}
+
+const MIXED: Unassembled = Unassembled::Unreadable("a field is of another kind than before");
+
+/// Only what a value is longer than the one before costs anything: most are said again in every event.
+fn replace(old: &mut Part, value: &RawValue, budget: &mut Budget) -> Result<(), Unassembled> {
+    let known = match old {
+        Part::Value(old) => old.get().len(),
+        _ => 0,
+    };
+    budget.take(value.get().len().saturating_sub(known))?;
+    *old = Part::Value(value.to_owned());
+    Ok(())
+}
+
+pub(super) fn is_null(value: &RawValue) -> bool {
+    value.get() == "null"
+}
+
+/// The text of a JSON string.
+pub(super) fn text(value: &RawValue) -> Result<String, Unassembled> {
+    serde_json::from_str(value.get()).map_err(|_| Unassembled::Unreadable("not the string that it should be"))
+}
+
+/// The items of a JSON array.
+pub(super) fn items(value: &RawValue) -> Result<Vec<&RawValue>, Unassembled> {
+    serde_json::from_str::<Items<'_>>(value.get())
+        .map(|items| items.0)
+        .map_err(|_| Unassembled::Unreadable("not the array that it should be"))
+}
+
+/// Something as JSON. Texts, and values that were JSON, cannot fail to be.
+pub(super) fn raw(value: &impl Serialize) -> Result<Box<RawValue>, Unassembled> {
+    serde_json::value::to_raw_value(value).map_err(|_| Unassembled::Unreadable("not JSON in the end"))
+}
+
+impl Serialize for Grown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, part) in &self.0 {
+            map.serialize_entry(name, part)?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => text.serialize(serializer),
+            Self::List(list) => list.serialize(serializer),
+            Self::Object(object) => object.serialize(serializer),
+            Self::Value(value) => value.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    if fields.len() == FIELDS_MAX {
+                        return Err(A::Error::custom("too many fields"));
+                    }
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+impl<'de> Deserialize<'de> for Items<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Items<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Items<'de>, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = sequence.next_element()? {
+                    if items.len() == ITEMS_MAX {
+                        return Err(A::Error::custom("too many items"));
+                    }
+                    items.push(item);
+                }
+                Ok(Items(items))
+            }
+        }
+        deserializer.deserialize_seq(InOrder)
+    }
+}
