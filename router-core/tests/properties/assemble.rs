@@ -7,9 +7,10 @@
 
 use router_core::dialect::Operation;
 use router_core::stream::{Assembly, Unassembled};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// What is allowed, and what of a document is not made of what came: names, quotes and the marks between.
+/// What is allowed.
 const BYTES_MAX: usize = 64 * 1024;
 const BYTES_MAX_SMALL: usize = 256;
 
@@ -26,9 +27,11 @@ pub(crate) fn check(input: &[u8]) {
     assert_eq!(assemble(operation, bytes_max, stream.chunks(1)), once, "byte by byte");
     assert_eq!(assemble(operation, bytes_max, pieces(stream, lengths).into_iter()), once, "in pieces");
     let Ok(document) = once else { return };
-    let answer: Value = serde_json::from_str(&document).expect("a document is JSON");
+    serde_json::from_str::<IgnoredAny>(&document).expect("a document is JSON");
     // Escapes make six bytes of one.
     assert!(document.len() <= 6 * bytes_max + 256, "{} bytes of {bytes_max}", document.len());
+    // What is only passed on may be JSON that has no value here, such as half a character or 1e999.
+    let Ok(answer) = serde_json::from_str::<Value>(&document) else { return };
     if is_anthropic {
         assert!(answer["content"].is_array() && !answer["stop_reason"].is_null(), "{document}");
     } else {

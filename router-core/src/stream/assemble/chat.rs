@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::grown::{Fields, Grown, OVERHEAD_BYTES, is_null, items, raw};
+use super::fields::{Fields, is_null, items};
+use super::grown::{Grown, OVERHEAD_BYTES, raw};
 use super::{Budget, Unassembled};
 
 /// The fields that stand before everything else, in the order of the API's documentation.
@@ -38,7 +39,7 @@ impl Chat {
             match name.as_str() {
                 "choices" if is_null(value) => {}
                 "choices" => {
-                    items(value)?.into_iter().try_for_each(|choice| self.on_choice(choice, budget))?
+                    items(value)?.into_iter().try_for_each(|choice| self.on_choice(choice, budget))?;
                 }
                 "object" | PADDING => {}
                 _ => self.top.renew(name, value, budget)?,

@@ -1,27 +1,15 @@
 //! A JSON object that comes in pieces: fields in the order in which they first came, each in the form in which it can
 //! take more. Values that only wait to be passed on are kept as they stand.
 
-use std::fmt;
-
-use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::fields::{FIELDS_MAX, is_null, items, text};
 use super::{Budget, Unassembled};
 
-/// Most fields of one object: no API has a tenth, and they are searched one by one.
-const FIELDS_MAX: usize = 256;
-/// Most items that an array in one event may have.
-const ITEMS_MAX: usize = 4096;
 /// What a field, an item of a list or a block costs beside its text.
 pub(super) const OVERHEAD_BYTES: usize = 64;
-
-/// An object as it stands in one event.
-pub(super) struct Fields<'a>(pub(super) Vec<(String, &'a RawValue)>);
-
-/// An array as it stands in one event.
-struct Items<'a>(Vec<&'a RawValue>);
 
 /// An object that grows.
 #[derive(Default)]
@@ -34,28 +22,6 @@ enum Part {
     Object(Grown),
     /// What does not grow, as it stood.
     Value(Box<RawValue>),
-}
-
-impl<'a> Fields<'a> {
-    /// Reads an object.
-    pub(super) fn read(text: &'a str) -> Result<Self, Unassembled> {
-        serde_json::from_str(text)
-            .map_err(|_| Unassembled::Unreadable("not the JSON object that it should be"))
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().rev().find(|field| field.0 == name).map(|field| field.1)
-    }
-
-    /// The text of a field that is a string.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
-        serde_json::from_str(self.get(name)?.get()).ok()
-    }
-
-    /// Whether there is such a field, and it is not null.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| !is_null(value))
-    }
 }
 
 impl Grown {
@@ -232,22 +198,6 @@ fn replace(old: &mut Part, value: &RawValue, budget: &mut Budget) -> Result<(), 
     Ok(())
 }
 
-pub(super) fn is_null(value: &RawValue) -> bool {
-    value.get() == "null"
-}
-
-/// The text of a JSON string.
-pub(super) fn text(value: &RawValue) -> Result<String, Unassembled> {
-    serde_json::from_str(value.get()).map_err(|_| Unassembled::Unreadable("not the string that it should be"))
-}
-
-/// The items of a JSON array.
-pub(super) fn items(value: &RawValue) -> Result<Vec<&RawValue>, Unassembled> {
-    serde_json::from_str::<Items<'_>>(value.get())
-        .map(|items| items.0)
-        .map_err(|_| Unassembled::Unreadable("not the array that it should be"))
-}
-
 /// Something as JSON. Texts, and values that were JSON, cannot fail to be.
 pub(super) fn raw(value: &impl Serialize) -> Result<Box<RawValue>, Unassembled> {
     serde_json::value::to_raw_value(value).map_err(|_| Unassembled::Unreadable("not JSON in the end"))
@@ -271,55 +221,5 @@ impl Serialize for Part {
             Self::Object(object) => object.serialize(serializer),
             Self::Value(value) => value.serialize(serializer),
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    if fields.len() == FIELDS_MAX {
-                        return Err(A::Error::custom("too many fields"));
-                    }
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
-}
-
-impl<'de> Deserialize<'de> for Items<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Items<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Items<'de>, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = sequence.next_element()? {
-                    if items.len() == ITEMS_MAX {
-                        return Err(A::Error::custom("too many items"));
-                    }
-                    items.push(item);
-                }
-                Ok(Items(items))
-            }
-        }
-        deserializer.deserialize_seq(InOrder)
     }
 }

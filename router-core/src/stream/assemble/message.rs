@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::grown::{Fields, Grown, OVERHEAD_BYTES, is_null, items, raw, text};
+use super::fields::{Fields, is_null, items, text};
+use super::grown::{Grown, OVERHEAD_BYTES, raw};
 use super::{Budget, Unassembled};
 
 /// A message so far.

@@ -11,6 +11,7 @@
 //! Limitations: white space and the order of fields may differ from what the server would have written in one piece.
 
 mod chat;
+mod fields;
 mod grown;
 mod message;
 

@@ -30,7 +30,9 @@ fn chunks(chunks: &[Value]) -> String {
 }
 
 fn delta(delta: Value) -> Value {
-    json!({ "id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m", "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] })
+    let mut choice = json!({ "index": 0, "finish_reason": null });
+    choice["delta"] = delta;
+    json!({ "id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m", "choices": [choice] })
 }
 
 fn finished(reason: &str) -> Value {
@@ -139,7 +141,7 @@ fn a_chat_that_cannot_be_read_or_is_not_over_is_no_document() {
     ] {
         assert_eq!(refused(CHAT, &stream), Unassembled::Failed, "{stream}");
     }
-    for stream in [String::new(), chunks(&[]), chunks(&[said.clone()])] {
+    for stream in [String::new(), chunks(&[]), chunks(std::slice::from_ref(&said))] {
         assert_eq!(refused(CHAT, &stream), Unassembled::Unfinished, "{stream}");
     }
     // The terminator may be missing, and the last blank line.
@@ -190,11 +192,15 @@ fn message_start() -> Value {
 }
 
 fn block(index: u64, block: Value) -> Value {
-    json!({ "type": "content_block_start", "index": index, "content_block": block })
+    let mut event = json!({ "type": "content_block_start", "index": index });
+    event["content_block"] = block;
+    event
 }
 
 fn grows(index: u64, delta: Value) -> Value {
-    json!({ "type": "content_block_delta", "index": index, "delta": delta })
+    let mut event = json!({ "type": "content_block_delta", "index": index });
+    event["delta"] = delta;
+    event
 }
 
 fn message_end(reason: &str) -> [Value; 2] {
