@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, is_null, items};
-use super::grown::{Grown, OVERHEAD_BYTES, raw};
+use super::grown::{Grown, OVERHEAD_BYTES};
 use super::{Budget, Unassembled};
 
 /// The fields that stand before everything else, in the order of the API's documentation.
@@ -121,26 +121,26 @@ impl Chat {
             return Err(Unassembled::Unfinished);
         }
         let mut message = Grown::default();
-        message.set("role", &"assistant")?;
-        message.set("content", &())?;
+        message.set_text("role", "assistant");
+        message.set_null("content");
         let called = !self.calls.is_empty() || self.message.has("function_call");
         if called && !self.message.has("content") {
             // Streams begin with an empty text; whole answers that call tools have none.
-            self.message.set("content", &())?;
+            self.message.set_null("content");
         }
         message.take_over(self.message);
         if !self.calls.is_empty() {
-            message.set("tool_calls", &self.calls.values().collect::<Vec<_>>())?;
+            message.set_objects("tool_calls", self.calls.into_values().collect());
         }
         let mut choice = Grown::default();
-        choice.set("index", &0)?;
-        choice.set("message", &message)?;
+        choice.set_number("index", 0);
+        choice.set_object("message", message);
         choice.take_over(self.choice);
         self.top.drop_null("usage");
-        self.top.set("object", &"chat.completion")?;
-        self.top.set("choices", &[choice])?;
+        self.top.set_text("object", "chat.completion");
+        self.top.set_objects("choices", vec![choice]);
         self.top.order(&HEAD);
-        Ok(raw(&self.top)?.get().to_owned())
+        self.top.json()
     }
 }
 

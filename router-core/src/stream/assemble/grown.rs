@@ -18,8 +18,11 @@ pub(super) struct Grown(Vec<(String, Part)>);
 /// The value of a field so far.
 enum Part {
     Text(String),
+    Number(u64),
     List(Vec<Box<RawValue>>),
     Object(Grown),
+    /// Parts that were put together apart.
+    Objects(Vec<Grown>),
     /// What does not grow, as it stood.
     Value(Box<RawValue>),
 }
@@ -42,7 +45,7 @@ impl Grown {
                 match old {
                     Part::Text(text) => text.push_str(&piece),
                     Part::Value(_) => *old = Part::Text(piece),
-                    Part::List(_) | Part::Object(_) => return Err(MIXED),
+                    _ => return Err(MIXED),
                 }
             }
             [b'[', ..] => {
@@ -53,7 +56,7 @@ impl Grown {
                     Part::List(list) => list.extend(items),
                     Part::Text(text) if !text.is_empty() => return Err(MIXED),
                     Part::Text(_) | Part::Value(_) => *old = Part::List(items.collect()),
-                    Part::Object(_) => return Err(MIXED),
+                    _ => return Err(MIXED),
                 }
             }
             _ => return replace(old, piece, budget),
@@ -116,29 +119,56 @@ impl Grown {
         }
     }
 
-    /// Sets a field to what was put together of it, in its place if it has one.
-    pub(super) fn set(&mut self, name: &str, value: &impl Serialize) -> Result<(), Unassembled> {
-        let value = Part::Value(raw(value)?);
-        match self.0.iter_mut().find(|field| field.0 == name) {
-            Some(field) => field.1 = value,
-            None => self.0.push((name.to_owned(), value)),
-        }
-        Ok(())
+    /// Sets a field to a text of the API's.
+    pub(super) fn set_text(&mut self, name: &str, text: &str) {
+        self.put(name, Part::Text(text.to_owned()));
+    }
+
+    /// Sets a field to a number of the API's.
+    pub(super) fn set_number(&mut self, name: &str, number: u64) {
+        self.put(name, Part::Number(number));
+    }
+
+    /// Sets a field to a value as it stands.
+    pub(super) fn set_value(&mut self, name: &str, value: Box<RawValue>) {
+        self.put(name, Part::Value(value));
+    }
+
+    /// Sets a field to null.
+    pub(super) fn set_null(&mut self, name: &str) {
+        self.put(name, Part::Value(RawValue::NULL.to_owned()));
+    }
+
+    /// Sets a field to an object that was put together apart.
+    pub(super) fn set_object(&mut self, name: &str, object: Self) {
+        self.put(name, Part::Object(object));
+    }
+
+    /// Sets a field to a list of them.
+    pub(super) fn set_objects(&mut self, name: &str, objects: Vec<Self>) {
+        self.put(name, Part::Objects(objects));
     }
 
     /// Takes over the fields of another, in the place of its own of that name.
     pub(super) fn take_over(&mut self, other: Self) {
-        for (name, part) in other.0 {
-            match self.0.iter_mut().find(|field| field.0 == name) {
-                Some(field) => field.1 = part,
-                None => self.0.push((name, part)),
-            }
+        other.0.into_iter().for_each(|(name, part)| self.put(&name, part));
+    }
+
+    fn put(&mut self, name: &str, part: Part) {
+        match self.0.iter_mut().find(|field| field.0 == name) {
+            Some(field) => field.1 = part,
+            None => self.0.push((name.to_owned(), part)),
         }
     }
 
     /// Puts these fields first, in this order.
     pub(super) fn order(&mut self, first: &[&str]) {
         self.0.sort_by_key(|field| first.iter().position(|name| *name == field.0).unwrap_or(first.len()));
+    }
+
+    /// As JSON. Texts, and values that were JSON, cannot fail to be.
+    pub(super) fn json(&self) -> Result<String, Unassembled> {
+        serde_json::to_string(self).map_err(|_| Unassembled::Unreadable("not JSON in the end"))
     }
 
     /// Takes a field out if it says nothing.
@@ -151,7 +181,7 @@ impl Grown {
         self.find(name).is_some_and(|part| match part {
             Part::Text(text) => !text.is_empty(),
             Part::Value(value) => !is_null(value) && value.get() != "\"\"",
-            Part::List(_) | Part::Object(_) => true,
+            Part::Number(_) | Part::List(_) | Part::Object(_) | Part::Objects(_) => true,
         })
     }
 
@@ -198,11 +228,6 @@ fn replace(old: &mut Part, value: &RawValue, budget: &mut Budget) -> Result<(), 
     Ok(())
 }
 
-/// Something as JSON. Texts, and values that were JSON, cannot fail to be.
-pub(super) fn raw(value: &impl Serialize) -> Result<Box<RawValue>, Unassembled> {
-    serde_json::value::to_raw_value(value).map_err(|_| Unassembled::Unreadable("not JSON in the end"))
-}
-
 impl Serialize for Grown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
@@ -217,8 +242,10 @@ impl Serialize for Part {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Text(text) => text.serialize(serializer),
+            Self::Number(number) => number.serialize(serializer),
             Self::List(list) => list.serialize(serializer),
             Self::Object(object) => object.serialize(serializer),
+            Self::Objects(objects) => objects.serialize(serializer),
             Self::Value(value) => value.serialize(serializer),
         }
     }

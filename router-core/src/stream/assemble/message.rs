@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, is_null, items, text};
-use super::grown::{Grown, OVERHEAD_BYTES, raw};
+use super::grown::{Grown, OVERHEAD_BYTES};
 use super::{Budget, Unassembled};
 
 /// A message so far.
@@ -129,9 +129,9 @@ impl Message {
         let wants_tool = top.value("stop_reason") == Some("\"tool_use\"");
         let blocks: Result<Vec<Grown>, _> =
             self.blocks.into_values().map(|block| block.whole(wants_tool)).collect();
-        top.set("content", &blocks?)?;
-        top.set("usage", &self.usage)?;
-        Ok(raw(&top)?.get().to_owned())
+        top.set_objects("content", blocks?);
+        top.set_object("usage", self.usage);
+        top.json()
     }
 }
 
@@ -143,7 +143,7 @@ impl Block {
             return Ok(self.fields);
         }
         match RawValue::from_string(self.input) {
-            Ok(input) => self.fields.set("input", &input)?,
+            Ok(input) => self.fields.set_value("input", input),
             Err(_) if wants_tool => return Err(Unassembled::Unreadable("the input of a tool")),
             Err(_) => {}
         }
