@@ -7,6 +7,8 @@
 
 use std::path::Path;
 
+#[path = "properties/assemble.rs"]
+mod assemble;
 #[path = "properties/body_scan.rs"]
 mod body_scan;
 #[path = "properties/config.rs"]
@@ -34,6 +36,11 @@ fn replay(target: &str, check: fn(&[u8])) {
 #[test]
 fn request_bodies() {
     replay("body_scan", body_scan::check);
+}
+
+#[test]
+fn answers_put_together() {
+    replay("assemble", assemble::check);
 }
 
 #[test]

@@ -87,10 +87,16 @@ async fn exchange(line: Arc<Line>, mut call: Box<Call>) -> Reply {
     }
     call.route = route.clone();
     // One attempt; dropping it at any point closes its connection, which stops the upstream.
-    let answer = {
+    let mut answer = {
         let attempt = pin!(send::send(&mut call, &route.targets[target], permit));
         while_served(&account, attempt).await?
     };
+    if let Some(assembly) = answer.assembly.take() {
+        // A stream in place of the whole answer that the caller waits for. What is rare is kept apart, so that every
+        // call's future stays small.
+        let assembled = Box::pin(stream::assemble(&call, target, answer, assembly));
+        return while_served(&account, pin!(assembled)).await;
+    }
     // Relayed as it arrives, watched in passing.
     Ok(stream::relay(&call, target, answer))
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, Method};
-use router_core::config::{Balance, Config, FileUse, Secret, Timeouts, Usage, WILDCARD_ROUTE};
+use router_core::config::{Balance, Config, FileUse, NonStreaming, Secret, Timeouts, Usage, WILDCARD_ROUTE};
 use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
 
 pub(crate) use credential::Credential;
@@ -78,6 +78,7 @@ pub(crate) struct Pool {
     pub(crate) turn: AtomicUsize,
     pub(crate) credential: Option<Credential>,
     pub(crate) usage: Usage,
+    pub(crate) non_streaming: NonStreaming,
     reach: Reach,
 }
 
@@ -252,6 +253,7 @@ impl Pool {
             balance: pool.balance,
             turn: AtomicUsize::new(0),
             usage: pool.usage,
+            non_streaming: pool.non_streaming,
             reach,
             credential: credential.map_err(|problem| BuildError::Key { pool: name(), problem })?,
         })

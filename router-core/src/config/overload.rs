@@ -159,6 +159,8 @@ pub struct Aimd {
 pub enum NonStreaming {
     /// When the first token is likely to be there.
     Estimate,
+    /// When it is there: they are sent as streams, and their answers put together.
+    Stream,
 }
 
 /// Caps on what a pool takes, so that it cannot use up what others need. `None` is no cap.
@@ -260,11 +262,15 @@ impl Concurrency {
 }
 
 impl NonStreaming {
+    /// Both, the default first.
+    pub const ALL: [Self; 2] = [Self::Estimate, Self::Stream];
+
     /// The name in the file.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Estimate => "estimate",
+            Self::Stream => "stream",
         }
     }
 }

@@ -105,6 +105,13 @@ pub enum Reason {
     FirstTokenTimeout,
     /// An answer that is not a stream did not come in time.
     AnswerTimeout,
+    /// A stream that was to be put together into an answer fell silent.
+    IdleTimeout,
+    /// An answer that was to be put together is longer than allowed.
+    AnswerTooLarge {
+        /// The most that is allowed.
+        limit_bytes: u64,
+    },
     /// What the endpoint sent is no answer: broken HTTP, a closed connection, a refused key of ours.
     BadResponse,
     /// A mistake of Weir's own.
@@ -186,6 +193,8 @@ impl Reason {
             Self::HeadersTimeout => (504, UPSTREAM, "headers_timeout"),
             Self::FirstTokenTimeout => (504, UPSTREAM, "first_token_timeout"),
             Self::AnswerTimeout => (504, UPSTREAM, "answer_timeout"),
+            Self::IdleTimeout => (504, UPSTREAM, "idle_timeout"),
+            Self::AnswerTooLarge { .. } => (502, UPSTREAM, "answer_too_large"),
             Self::BadResponse => (502, UPSTREAM, "bad_response"),
             Self::Internal => (500, SERVER, "internal_error"),
         }
@@ -219,6 +228,8 @@ impl Reason {
             | Self::HeadersTimeout
             | Self::FirstTokenTimeout
             | Self::AnswerTimeout
+            | Self::IdleTimeout
+            | Self::AnswerTooLarge { .. }
             | Self::BadResponse => Source::Upstream,
             Self::Shed { .. } | Self::BodyMemory | Self::Draining | Self::Internal => Source::Internal,
             _ => Source::Downstream,
@@ -267,6 +278,10 @@ impl Reason {
             Self::HeadersTimeout => "The model server did not begin an answer in time.".into(),
             Self::FirstTokenTimeout => "The model server did not send a first token in time.".into(),
             Self::AnswerTimeout => "The model server did not answer in time.".into(),
+            Self::IdleTimeout => "The model server fell silent in the middle of its answer.".into(),
+            Self::AnswerTooLarge { limit_bytes } => {
+                format!("The model server's answer is longer than the {limit_bytes} bytes that are put together.").into()
+            }
             Self::BadResponse => "The model server did not give a usable answer.".into(),
             Self::Internal => "The gateway made a mistake; it was recorded under this request id.".into(),
         }

@@ -13,8 +13,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
+use router_core::config::NonStreaming;
 use router_core::dialect::{Intent, Operation, Reason};
-use router_core::identify::{Edit, scan};
+use router_core::identify::{Edit, as_stream, scan};
 use router_core::overload::ask::{self, Ask};
 use router_core::overload::estimate::sampled;
 use tower::Service;
@@ -25,7 +26,7 @@ use super::stream::AnswerBody;
 use super::telemetry::Account;
 use super::{Failure, Reply, Walk};
 use crate::gateway::Gateway;
-use crate::snapshot::{Route, Segment, Snapshot};
+use crate::snapshot::{Route, Segment, Snapshot, Target};
 
 pub(crate) use memory::{BodyMemory, Reservation};
 pub(crate) use models::Catalogue;
@@ -49,6 +50,9 @@ pub(crate) struct Call {
     pub(crate) model_span: Range<usize>,
     /// What makes the body ask for token counts that it does not ask for.
     pub(crate) ask_usage: Option<Edit>,
+    /// What makes the body ask for a stream that it does not ask for, where a target of its route has such calls
+    /// streamed and this one may be.
+    pub(crate) as_stream: Option<Edit>,
     pub(crate) route: Arc<Route>,
 }
 
@@ -136,6 +140,11 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
         facts.route = Some(route.clone());
     }
     let prompt_tokens = sampled(&body);
+    let streamed = |target: &Target| target.pool.non_streaming == NonStreaming::Stream;
+    let as_stream = match route.targets.iter().any(streamed) {
+        true => as_stream(&body, intent.operation),
+        false => None,
+    };
     let call = Call {
         account,
         origin,
@@ -149,6 +158,7 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
         _held: held,
         model_span,
         ask_usage,
+        as_stream,
         route,
     };
     Ok(Box::new(call))

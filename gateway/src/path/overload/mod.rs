@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderName;
+use router_core::config::NonStreaming;
 use router_core::dialect::{Dialect, Reason};
 use router_core::overload::dispatch::{self, Arrival, Demand, Refusal, Targets};
 
@@ -20,7 +21,7 @@ pub(crate) use permit::Permit;
 
 use super::Failure;
 use super::identify::Call;
-use crate::snapshot::Route;
+use crate::snapshot::{Route, Target};
 
 /// Tells that an SDK asks again what was refused before.
 const RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count");
@@ -82,10 +83,17 @@ fn arrival(call: &Call, bound: Option<usize>) -> Arrival {
         prompt_tokens: call.prompt_tokens,
         tokens: call.prompt_tokens.saturating_add(call.route.answer_tokens()),
         // Of what goes through as it is nothing is looked into.
-        stream: stream && call.intent.dialect != Dialect::Passthrough,
+        stream: (stream || is_streamed(call)) && call.intent.dialect != Dialect::Passthrough,
         patience: patience.first_token,
         answer_within: patience.answer,
         demand: if repeated { Demand::Repeated } else { Demand::New },
         random: rand::random(),
     }
+}
+
+/// Whether a call that waits for its whole answer is sent as a stream, wherever it goes, so that its first token is
+/// seen.
+fn is_streamed(call: &Call) -> bool {
+    let streamed = |target: &Target| target.pool.non_streaming == NonStreaming::Stream;
+    call.as_stream.is_some() && call.route.targets.iter().all(streamed)
 }

@@ -46,6 +46,8 @@ pub(super) struct Relay {
     pub(super) account: Arc<Account>,
     pub(super) tokens: Tokens,
     pub(super) state: State,
+    /// Why it broke off, if it did before all had come.
+    pub(super) breach: Option<&'static Breach>,
 }
 
 /// How an answer is looked at in passing.
@@ -87,6 +89,11 @@ impl Relay {
 
     pub(super) fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
+    }
+
+    /// Why the answer broke off before all of it had come.
+    pub(super) fn breach(&self) -> Option<&'static Breach> {
+        self.breach
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
@@ -242,7 +249,7 @@ impl Relay {
     }
 
     /// The answer breaks off. Where an event can still be written, it says so.
-    fn cut(&mut self, breach: &Breach, cause: String) {
+    fn cut(&mut self, breach: &'static Breach, cause: String) {
         let outcome = match &self.watch {
             Watch::Events(watch) => watch.outcome(),
             Watch::Whole(_) | Watch::Nothing => StreamEnd::Open,
@@ -255,6 +262,7 @@ impl Relay {
             StreamEnd::Complete if self.extensible => {}
             StreamEnd::Failed => self.note_failed(cause),
             StreamEnd::Open | StreamEnd::Finished | StreamEnd::Complete => {
+                self.breach = Some(breach);
                 self.note(breach.ending, breach.source, breach.code, cause);
             }
         }

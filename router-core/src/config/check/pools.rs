@@ -52,9 +52,8 @@ fn pool(reader: &mut Reader<'_>, at: &At<'_>, name: &str) -> Pool {
     let words = Usage::ALL.map(|usage| (usage.name(), usage));
     pool.usage = reader.word(&fields, "usage", &words).unwrap_or(pool.usage);
     pool.concurrency = fields.get("concurrency").and_then(|at| concurrency::read(reader, at));
-    if let Some(at) = fields.get("non_streaming") {
-        pool.non_streaming = non_streaming(reader, at).unwrap_or(pool.non_streaming);
-    }
+    let words = NonStreaming::ALL.map(|counted| (counted.name(), counted));
+    pool.non_streaming = reader.word(&fields, "non_streaming", &words).unwrap_or(pool.non_streaming);
     pool.bulkhead = fields.get("bulkhead").map(|at| bulkhead(reader, at, pool.http2)).unwrap_or_default();
     pool.batch = fields.get("batch").map(|at| batch(reader, at)).unwrap_or_default();
     pool
@@ -80,14 +79,6 @@ fn batch(reader: &mut Reader<'_>, at: &At<'_>) -> Batch {
         reserve: reader.number(&fields, "reserve", RESERVE).unwrap_or(default.reserve),
         minimum: reader.small(&fields, "minimum", WAITING).unwrap_or(default.minimum),
     }
-}
-
-fn non_streaming(reader: &mut Reader<'_>, at: &At<'_>) -> Option<NonStreaming> {
-    let words = [(NonStreaming::Estimate.name(), NonStreaming::Estimate)];
-    reader.value(at, "estimate", |text| match text {
-        "stream" => Err(keys::not_supported(&shown(text)).help("`estimate` needs nothing of the endpoint")),
-        _ => scalar::word(text, &words),
-    })
 }
 
 fn endpoints(reader: &mut Reader<'_>, pool: &Fields<'_>) -> Vec<Endpoint> {

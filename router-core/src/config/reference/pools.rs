@@ -67,9 +67,9 @@ pub(in crate::config) static POOL: Section = Section {
         },
         Key {
             name: "non_streaming",
-            kind: Kind::Word(&[NonStreaming::Estimate.name()]),
+            kind: Kind::Word(&[NonStreaming::ALL[0].name(), NonStreaming::ALL[1].name()]),
             without: Without::Default,
-            about: "How calls that do not stream are counted, since nobody sees their first token: `estimate` takes it to be there when it is for streams.",
+            about: "How calls that do not stream are counted, since nobody sees their first token: `estimate` takes it to be there when it is for streams. `stream` sends chat completions and messages as streams and puts their answers together, so that it is seen, an endpoint that is stuck is noticed by `timeouts.first_token` and `timeouts.idle`, and one whose caller leaves stops at once; such an answer is the endpoint's in everything but the order of its fields. Calls for several choices, probabilities or sound stay as they are.",
         },
         Key {
             name: "bulkhead",

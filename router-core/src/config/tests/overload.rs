@@ -213,13 +213,14 @@ fn bulkheads_batch_and_calls_that_do_not_stream() {
     assert_eq!(pool.bulkhead, Bulkhead { connections: Some(10), pending: Some(0), streams: None });
     assert_eq!(pool.batch, Batch { reserve: 1.0, minimum: 2 });
     assert_eq!(pool.non_streaming, NonStreaming::Estimate);
+    let pool = loaded(&with_pool("non_streaming: stream")).pools.remove(0);
+    assert_eq!(pool.non_streaming, NonStreaming::Stream);
     let cases = [
         ("batch: {reserve: 1.5}", "pools.a.batch.reserve", "out of range; 0 to 1"),
         ("batch: {minimum: -1}", "pools.a.batch.minimum", "expected a whole number"),
         ("bulkhead: {connections: 0}", "pools.a.bulkhead.connections", "out of range; 1 to 1000000"),
         ("bulkhead: {stream: 1}", "pools.a.bulkhead.stream", "did you mean `streams`?"),
-        ("non_streaming: stream", "pools.a.non_streaming", "`stream` is not supported by this version"),
-        ("non_streaming: guess", "pools.a.non_streaming", "expected estimate, found `guess`"),
+        ("non_streaming: guess", "pools.a.non_streaming", "expected estimate or stream, found `guess`"),
         ("gauges: {url: http://h}", "pools.a.gauges", "not supported by this version"),
     ];
     for (field, path, message) in cases {

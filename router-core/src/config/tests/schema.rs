@@ -226,7 +226,7 @@ fn the_usual_mistakes_about_where_calls_go_are_refused() {
         with_pool("concurrency: {algorithm: vegas}"),
         with_pool("concurrency: {gateways: 0}"),
         with_pool("concurrency: {min_rtt_calc_params: {buffer: 0.25}}"),
-        with_pool("non_streaming: stream"),
+        with_pool("non_streaming: streams"),
         with_pool("batch: {reserve: 2}"),
         with_pool("bulkhead: {streams: none}"),
         super::with_url("127.0.0.1:9001"),
