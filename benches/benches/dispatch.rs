@@ -92,30 +92,46 @@ fn permit(admission: Admission) -> Option<PermitId> {
     if let Admission::Started(start) = admission { Some(start.permit) } else { None }
 }
 
-/// `rounds` times what one call does to the dispatcher while there is room.
-fn serve(dispatcher: &Mutex<Dispatcher>, rounds: u64) {
-    let (arrival, mut out) = (arrival(0), Vec::new());
-    for _ in 0..rounds {
-        let admission = lock(dispatcher, |dispatcher| dispatcher.arrive(NOW, black_box(&arrival), &mut out));
-        if let Some(permit) = permit(admission) {
-            lock(dispatcher, |dispatcher| dispatcher.finish(NOW, permit, END, &mut out));
+/// Calls that are under way before they end: so that the clock is not what is measured, and the slab is of a real
+/// size.
+const BATCH: usize = 200;
+
+/// What `rounds` calls cost that come one after the other; that they end again is not counted in.
+fn admit(rounds: u64, mut run: impl FnMut(&mut dyn FnMut(&mut Dispatcher))) -> Duration {
+    let (mut out, arrival, mut spent) = (Vec::new(), arrival(0), Duration::ZERO);
+    let mut permits = Vec::with_capacity(BATCH);
+    let mut left = usize::try_from(rounds).unwrap_or(usize::MAX);
+    while left > 0 {
+        let batch = left.min(BATCH);
+        let start = Instant::now();
+        for _ in 0..batch {
+            run(&mut |dispatcher| {
+                permits.extend(permit(dispatcher.arrive(NOW, black_box(&arrival), &mut out)));
+            });
         }
+        spent += start.elapsed();
+        for permit in permits.drain(..) {
+            run(&mut |dispatcher| {
+                dispatcher.finish(NOW, permit, END, &mut out);
+            });
+        }
+        left -= batch;
     }
+    spent
 }
 
-/// The same while another thread does it too.
+/// The same behind a lock that another thread wants as often.
 fn contended(dispatcher: &Mutex<Dispatcher>, rounds: u64) -> Duration {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                serve(dispatcher, 100);
+                admit(BATCH as u64, |run| lock(dispatcher, |dispatcher| run(dispatcher)));
             }
         });
-        let start = Instant::now();
-        serve(dispatcher, rounds);
+        let spent = admit(rounds, |run| lock(dispatcher, |dispatcher| run(dispatcher)));
         stop.store(true, Ordering::Relaxed);
-        start.elapsed()
+        spent
     })
 }
 
@@ -124,46 +140,19 @@ fn lock<T>(dispatcher: &Mutex<Dispatcher>, run: impl FnOnce(&mut Dispatcher) -> 
 }
 
 fn fast_path(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("dispatch");
-    group.bench_function("admit", |bencher| {
-        bencher.iter_custom(|rounds| {
-            let (mut out, arrival, mut spent) = (Vec::new(), arrival(0), Duration::ZERO);
-            let mut dispatcher = dispatcher(u32::MAX, 3, 1_000);
-            let mut left = rounds;
-            // In batches, so that the clock is not what is measured and the slab stays at a real size.
-            while left > 0 {
-                let batch = left.min(200);
-                let mut permits = Vec::with_capacity(200);
-                let start = Instant::now();
-                for _ in 0..batch {
-                    permits.extend(permit(dispatcher.arrive(NOW, black_box(&arrival), &mut out)));
-                }
-                spent += start.elapsed();
-                for permit in permits {
-                    dispatcher.finish(NOW, permit, END, &mut out);
-                }
-                left -= batch;
-            }
-            spent
-        });
+    let mut group = criterion.benchmark_group("dispatch/admit");
+    group.bench_function("alone", |bencher| {
+        let mut dispatcher = dispatcher(u32::MAX, 3, 1_000);
+        bencher.iter_custom(|rounds| admit(rounds, |run| run(&mut dispatcher)));
     });
     let shared = Mutex::new(dispatcher(u32::MAX, 3, 1_000));
-    group.bench_function("admit_and_finish/one_thread", |bencher| {
-        bencher.iter_custom(|rounds| {
-            let start = Instant::now();
-            serve(&shared, rounds);
-            start.elapsed()
-        });
+    group.bench_function("one_thread", |bencher| {
+        bencher.iter_custom(|rounds| admit(rounds, |run| lock(&shared, |dispatcher| run(dispatcher))));
     });
-    group.bench_function("admit_and_finish/two_threads", |bencher| {
+    group.bench_function("two_threads", |bencher| {
         bencher.iter_custom(|rounds| contended(&shared, rounds));
     });
-    group.finish();
-}
-
-fn queued(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("dispatch");
-    group.bench_function("admit_at_capacity", |bencher| {
+    group.bench_function("at_capacity", |bencher| {
         let (mut out, mut dispatcher) = (Vec::new(), dispatcher(1, 3, u32::MAX));
         dispatcher.arrive(NOW, &arrival(0), &mut out);
         bencher.iter(|| {
@@ -172,26 +161,56 @@ fn queued(criterion: &mut Criterion) {
             }
         });
     });
-    for segments in [3_usize, 64] {
-        let (mut out, mut dispatcher) = (Vec::new(), dispatcher(100, segments, u32::MAX));
-        let mut running: Vec<PermitId> =
-            (0..100).filter_map(|_| permit(dispatcher.arrive(NOW, &arrival(0), &mut out))).collect();
-        for index in 0..1_000 {
-            dispatcher.arrive(NOW, &arrival(index % segments), &mut out);
+    group.finish();
+}
+
+/// A dispatcher with a hundred calls under way and a thousand that wait, of so many segments.
+fn full(segments: usize) -> (Dispatcher, Vec<PermitId>) {
+    let (mut out, mut dispatcher) = (Vec::new(), dispatcher(100, segments, u32::MAX));
+    let running = (0..100).filter_map(|_| permit(dispatcher.arrive(NOW, &arrival(0), &mut out))).collect();
+    for index in 0..1_000 {
+        dispatcher.arrive(NOW, &arrival(index % segments), &mut out);
+    }
+    (dispatcher, running)
+}
+
+/// What it costs that calls end for which others wait; that yet others take their place in the queue is not counted in.
+fn finish_with_waiter(segments: usize, rounds: u64) -> Duration {
+    let (mut dispatcher, mut running) = full(segments);
+    let (mut out, mut spent) = (Vec::new(), Duration::ZERO);
+    for turn in 0..usize::try_from(rounds).unwrap_or(usize::MAX) {
+        let place = turn % running.len();
+        let start = Instant::now();
+        dispatcher.finish(NOW, running[place], END, &mut out);
+        spent += start.elapsed();
+        if let Some(Decision::Start(start)) = out.pop() {
+            running[place] = start.permit;
         }
-        let mut turn = 0;
-        // Each round a call ends, the next in order starts, and another one takes its place in the queue.
-        group.bench_function(BenchmarkId::new("finish_start_queue/1000_queued", segments), |bencher| {
+        dispatcher.arrive(NOW, &arrival(turn % segments), &mut out);
+    }
+    spent
+}
+
+fn queued(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("dispatch");
+    for segments in [3_usize, 64] {
+        group.bench_function(BenchmarkId::new("finish_with_waiter", segments), |bencher| {
+            bencher.iter_custom(|rounds| finish_with_waiter(segments, rounds));
+        });
+        group.bench_function(BenchmarkId::new("queue", segments), |bencher| {
+            let (mut dispatcher, _running) = full(segments);
+            let (mut out, mut turn) = (Vec::new(), 0);
             bencher.iter(|| {
-                turn = (turn + 1) % running.len();
-                dispatcher.finish(NOW, running[turn], END, &mut out);
-                if let Some(Decision::Start(start)) = out.pop() {
-                    running[turn] = start.permit;
+                turn += 1;
+                let arrival = arrival(turn % segments);
+                if let Admission::Queued(call) = dispatcher.arrive(NOW, black_box(&arrival), &mut out) {
+                    dispatcher.cancel(NOW, call, &mut out);
                 }
-                dispatcher.arrive(NOW, black_box(&arrival(turn % segments)), &mut out);
             });
         });
-        group.bench_function(BenchmarkId::new("tick/1000_queued", segments), |bencher| {
+        group.bench_function(BenchmarkId::new("tick", segments), |bencher| {
+            let (mut dispatcher, _running) = full(segments);
+            let mut out = Vec::new();
             bencher.iter(|| dispatcher.tick(black_box(NOW), &mut out));
         });
     }

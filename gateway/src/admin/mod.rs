@@ -63,7 +63,7 @@ async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
     let mut text = gateway.telemetry.metrics.render();
     let endpoints = gateway.line.endpoints();
     let endpoints: Vec<_> = endpoints.iter().map(|(label, reading)| (&**label, *reading)).collect();
-    text += &pressure::render(&gateway.line.topics(), &endpoints);
+    text += &pressure::render(&gateway.line.topics(), &endpoints, &gateway.line.shared_queues());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 

@@ -248,6 +248,12 @@ impl Concurrency {
     pub const ALGORITHMS: [&'static str; 5] =
         ["first_token_window", "gradient", "gradient2", "aimd", "fixed"];
 
+    /// Whether several gateways are said to share the pool.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::FirstTokenWindow(FirstTokenWindow { gateways: 2.., .. }))
+    }
+
     /// The name of the algorithm in the file.
     #[must_use]
     pub const fn algorithm(&self) -> &'static str {

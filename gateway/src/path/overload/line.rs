@@ -66,14 +66,15 @@ impl Line {
     }
 
     /// A call wants to be served.
-    pub(super) fn arrive(&self, call: &Call, arrival: Arrival) -> Arrived {
+    pub(super) fn arrive(&self, call: &Call, mut arrival: Arrival) -> Arrived {
         let table = self.table.load();
         let same = Arc::ptr_eq(&table.snapshot, &call.snapshot);
         let topic = if same { Some(arrival.topic) } else { table.snapshot.topic(&call.route.name) };
         let Some(place) = topic.and_then(|topic| table.places.get(topic)) else {
             return Arrived::Refused(lost());
         };
-        table.groups[place.group].arrive(call, &Arrival { topic: place.topic, ..arrival })
+        arrival.topic = place.topic;
+        table.groups[place.group].arrive(call, &arrival)
     }
 
     /// How far behind each route is.
@@ -84,6 +85,12 @@ impl Line {
     /// The same for each pool.
     pub(crate) fn pools(&self) -> Vec<PoolState> {
         in_order(self.table.load().groups.iter().flat_map(|group| group.pools()).collect())
+    }
+
+    /// For each pool that several gateways share, by its name: the queue that they keep there at the least, as a part
+    /// of the first-token objective.
+    pub(crate) fn shared_queues(&self) -> Vec<(String, f64)> {
+        in_order(self.table.load().groups.iter().flat_map(|group| group.shared_queues()).collect())
     }
 
     /// What the limiter of each endpoint thinks, by the endpoint's label.

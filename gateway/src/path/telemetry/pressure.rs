@@ -14,11 +14,21 @@ struct Family<'a> {
 }
 
 /// All of them.
-pub(crate) fn render(topics: &[TopicState], endpoints: &[(&str, Reading)]) -> String {
+pub(crate) fn render(
+    topics: &[TopicState],
+    endpoints: &[(&str, Reading)],
+    shared_queues: &[(String, f64)],
+) -> String {
     let mut text = String::new();
     partitions(&mut text, topics);
     totals(&mut text, topics);
     limits(&mut text, endpoints);
+    if !shared_queues.is_empty() {
+        let help = "Queue that the gateways which share a pool keep at its slowest endpoint at the least, as a part of \
+                    the first-token objective: over 0.25 they are too many for it. 0 while nobody is held back there.";
+        let mut family = Family::new(&mut text, "shared_queue_ratio", "gauge", help);
+        shared_queues.iter().for_each(|(pool, ratio)| family.add(&[("pool", pool)], ratio));
+    }
     text
 }
 

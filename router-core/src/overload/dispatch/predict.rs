@@ -82,6 +82,11 @@ impl Pace {
         self.blocked = Some(now);
     }
 
+    /// Whether anybody was held back of late.
+    pub(super) fn is_blocked(&self, now: Duration) -> bool {
+        self.blocked.is_some_and(|blocked| now.saturating_sub(blocked) < BLOCKED)
+    }
+
     /// Lets `elapsed` pass.
     pub(super) fn tick(&mut self, now: Duration, elapsed: Duration) {
         let bucket = u64::try_from(now.as_nanos() / TICK.as_nanos()).unwrap_or(u64::MAX);
@@ -94,8 +99,7 @@ impl Pace {
         self.bucket = self.bucket.max(bucket);
         let span = TICK.as_secs_f64() * BUCKETS as f64;
         let measured = self.sum as f64 / span / self.mean_tokens.max(1.0);
-        let limited = self.blocked.is_some_and(|blocked| now.saturating_sub(blocked) < BLOCKED);
-        self.rate = if limited {
+        self.rate = if self.is_blocked(now) {
             measured.max(RATE_LEAST)
         } else {
             measured.max(self.rate * (1.0 - elapsed.as_secs_f64() / RATE_MEMORY).max(0.0))

@@ -47,6 +47,12 @@ impl Dispatcher {
         pool.endpoints.get(endpoint).map(|endpoint| endpoint.limiter.read(now))
     }
 
+    /// Whether calls were held back at a pool of late: only then do its rates say what it can do.
+    #[must_use]
+    pub fn is_blocked(&self, now: Duration, pool: usize) -> bool {
+        self.pools.get(pool).is_some_and(|pool| pool.pace.is_blocked(now))
+    }
+
     /// How a segment of a topic stood at the last [`tick`](Self::tick).
     #[must_use]
     pub fn standing(&self, topic: usize, segment: usize) -> Option<Standing> {

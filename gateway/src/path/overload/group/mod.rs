@@ -1,6 +1,8 @@
 //! The dispatcher of one group behind its lock, and those who wait there. Everybody who waits is woken by the event
 //! that lets it go on; nobody asks again.
 
+mod readings;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,8 +11,7 @@ use router_core::dialect::Shed;
 use router_core::overload::dispatch::{
     Admission, Arrival, CallId, Decision, Dispatcher, Moved, PermitId, Plan, Refusal, Start, Targets,
 };
-use router_core::overload::lag::{PoolState, TopicState};
-use router_core::overload::limiter::{End, Reading, Seen};
+use router_core::overload::limiter::{End, Seen};
 use tokio::sync::{Notify, oneshot};
 
 use super::plan::{self, Members};
@@ -233,35 +234,6 @@ impl Group {
             self.settle(&mut state, decisions)
         };
         tell(told);
-    }
-
-    /// How far behind each route is, by its place in the tables.
-    pub(super) fn topics(&self) -> Vec<(usize, TopicState)> {
-        let mut state = self.lock();
-        let topics = state.dispatcher.topics(self.clock.now());
-        state.members.topics.iter().copied().zip(topics).collect()
-    }
-
-    /// The same for each pool.
-    pub(super) fn pools(&self) -> Vec<(usize, PoolState)> {
-        let state = self.lock();
-        let pools = state.dispatcher.pools(self.clock.now());
-        state.members.pools.iter().copied().zip(pools).collect()
-    }
-
-    /// What the limiter of each endpoint thinks, by the endpoint's label.
-    pub(super) fn endpoints(&self) -> Vec<(Arc<str>, Reading)> {
-        let state = self.lock();
-        let now = self.clock.now();
-        let mut readings = Vec::new();
-        for (local, pool) in state.members.pools.iter().enumerate() {
-            let known = state.snapshot.pools.get(*pool).map_or(&[][..], |pool| &pool.endpoints);
-            for (place, endpoint) in known.iter().enumerate() {
-                let reading = state.dispatcher.endpoint(now, local, place);
-                readings.extend(reading.map(|reading| (endpoint.label.clone(), reading)));
-            }
-        }
-        readings
     }
 
     /// Tells the dispatcher something of an attempt, and others what it decides.
