@@ -15,6 +15,7 @@ use support::client::{Answer, Connection, post, request};
 use support::config::{ASK, ASK_STREAM, one_pool};
 use support::events::{finish, token};
 use support::eventually;
+use support::http2_upstream::Http2Upstream;
 use support::refusal::{ANTHROPIC, DIALECTS, OPENAI, assert_refused};
 use support::upstream::{LAST_CHUNK, SSE_HEAD, Upstream, answer, chunk, completion};
 use support::weir::Weir;
@@ -307,6 +308,47 @@ fn an_answer_that_has_no_end_is_given_up() {
     assert!(message.contains("16777216 bytes"), "{message}");
     eventually("the upstream is hung up on", || (upstream.gone() == 1).then_some(()));
     assert_eq!(weir.inflight(), 0);
+}
+
+#[test]
+fn a_process_that_ends_answers_what_it_cannot_finish() {
+    let upstream = silent_after([SSE_HEAD, &chunk(&begun(OPENAI))].concat());
+    let pool = one_pool(&[upstream.url()], ", non_streaming: stream");
+    let mut weir = Weir::configured(&format!("drain: 0s\n{pool}"));
+    let mut connection = Connection::to(&weir.data);
+    connection.send(request("POST", OPENAI, &[("x-request-id", "stopped")], ASK.as_bytes()));
+    eventually("the call at the upstream", || (upstream.got().len() == 1).then_some(()));
+    weir.signal("TERM");
+    assert_refused(&connection.answer(), OPENAI, 503, "draining");
+    assert_eq!(weir.wait(), 0);
+    let line = weir.call_line("stopped");
+    assert_eq!((&line["end"], &line["reason"]), (&"stopped".into(), &"draining".into()), "{line}");
+    eventually("the upstream is hung up on", || (upstream.gone() == 1).then_some(()));
+}
+
+#[test]
+fn it_is_the_same_over_http2() {
+    let upstream = Http2Upstream::new(None);
+    let weir = Weir::configured(&one_pool(&[upstream.url()], ", non_streaming: stream, http2: true"));
+    let call = |behaviour: &str| {
+        let before = upstream.got().len();
+        let mut connection = Connection::to(&weir.data);
+        connection.send(request("POST", OPENAI, &[("x-test", behaviour)], ASK.as_bytes()));
+        eventually("the call at the upstream", || (upstream.got().len() > before).then_some(()));
+        connection
+    };
+    let mut connection = call("stream");
+    // The first event goes out with the head, before anything is waited for.
+    upstream.release();
+    let answer = connection.answer();
+    assert_eq!(answer.json()["choices"][0]["message"]["content"], "Dear", "{}", answer.text());
+    assert_eq!(answer.json()["usage"]["completion_tokens"], 2);
+    let mut connection = call("reset");
+    upstream.release();
+    assert_refused(&connection.answer(), OPENAI, 502, "bad_response");
+    drop(call("stream"));
+    eventually("the stream is given up", || (upstream.resets().len() == 1).then_some(()));
+    assert_eq!(upstream.connections(), 1);
 }
 
 /// Against the simulated model server: the same answer as without the setting, but for its id, its time and what is null.
