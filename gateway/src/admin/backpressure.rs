@@ -83,7 +83,7 @@ fn answer(state: &impl Serialize, headers: &HeaderMap) -> Response {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     let etag = format!("\"{:016x}\"", hasher.finish());
-    let same = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
+    let same = is_known(headers, &etag);
     let headers = [
         (CACHE_CONTROL, HeaderValue::from_static("max-age=1")),
         (ETAG, HeaderValue::try_from(etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))),
@@ -93,6 +93,13 @@ fn answer(state: &impl Serialize, headers: &HeaderMap) -> Response {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     (headers, text).into_response()
+}
+
+/// Whether the asker has this version: any of the tags that it lists, strong or weak (RFC 9110, 13.1.2).
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 fn unknown(what: &str, name: &str) -> Response {

@@ -25,6 +25,8 @@ pub(crate) mod stream;
 pub(crate) mod telemetry;
 
 mod failure;
+#[cfg(test)]
+mod tests;
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

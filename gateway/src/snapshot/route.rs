@@ -9,7 +9,7 @@ use prometheus::IntGauge;
 use router_core::config::{Canary, Config, RouteTimeouts, Timeouts, WEIGHT_SUM};
 use router_core::dialect::Dialect;
 
-use super::{BuildError, Pool};
+use super::{BuildError, Pool, Segment};
 use crate::path::telemetry::{AdmissionMetrics, Metrics, TargetMetrics};
 
 /// What an answer is taken to be long before any has come.
@@ -41,9 +41,18 @@ pub(crate) struct Target {
     pub(crate) weight: u32,
     /// The pool's, with the route's in their place.
     pub(crate) timeouts: Timeouts,
-    /// By segment.
-    pub(crate) metrics: Vec<TargetMetrics>,
+    /// By segment, in the file's order.
+    metrics: Vec<TargetMetrics>,
     pub(crate) inflight: IntGauge,
+}
+
+impl Target {
+    /// The metrics of a segment's calls. A call that waited while the configuration was read again may be of one that
+    /// stands elsewhere now, or is gone: then there are none.
+    pub(crate) fn metrics_of(&self, segment: &Segment) -> Option<&TargetMetrics> {
+        let its = |metrics: &&TargetMetrics| metrics.segment == segment.name;
+        self.metrics.get(segment.index).filter(its).or_else(|| self.metrics.iter().find(its))
+    }
 }
 
 impl Route {

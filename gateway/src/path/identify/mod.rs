@@ -165,6 +165,12 @@ struct Found {
 /// Who calls, and what for, by the head alone.
 fn who(snapshot: &Snapshot, origin: &Origin, head: &Parts) -> Result<(Segment, Ask), Reason> {
     let header = |name: &'static str| head.headers.get(name).map(http::HeaderValue::as_bytes);
+    for name in [ask::PRIORITY, ask::DEADLINE_MS].into_iter().chain(origin.trusted.then_some(ask::SEGMENT)) {
+        // Readers would disagree on which one counts.
+        if head.headers.get_all(name).iter().nth(1).is_some() {
+            return Err(Reason::InvalidHeader { header: name, wanted: "given only once" });
+        }
+    }
     let ask = Ask::read(header)?;
     let config = &snapshot.config;
     let index = match header(ask::SEGMENT).filter(|_| origin.trusted) {

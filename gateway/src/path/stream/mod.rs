@@ -72,7 +72,7 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
         clock,
         last_byte: 0,
         account: call.account.clone(),
-        tokens: Tokens::new(target.metrics[call.segment.index].inter_token.clone()),
+        tokens: Tokens::new(target.metrics_of(&call.segment).map(|metrics| metrics.inter_token.clone())),
         state: State::Flowing,
     };
     Response::from_parts(head, AnswerBody::relay(relay.settle_if_empty()))

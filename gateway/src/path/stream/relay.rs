@@ -69,7 +69,8 @@ pub(super) enum State {
 
 /// The pace of a stream's tokens.
 pub(super) struct Tokens {
-    inter_token: Histogram,
+    /// `None` where nobody counts them.
+    inter_token: Option<Histogram>,
     last: Option<Instant>,
     /// Counted here, and added to the metric once, when the stream is over.
     gaps: Option<LocalHistogram>,
@@ -309,13 +310,14 @@ impl Drop for Relay {
 }
 
 impl Tokens {
-    pub(super) fn new(inter_token: Histogram) -> Self {
+    pub(super) fn new(inter_token: Option<Histogram>) -> Self {
         Self { inter_token, last: None, gaps: None }
     }
 
     /// `count` tokens came at once.
     fn passed(&mut self, count: u32, now: Instant) {
-        let gaps = self.gaps.get_or_insert_with(|| self.inter_token.local());
+        let Some(inter_token) = &self.inter_token else { return };
+        let gaps = self.gaps.get_or_insert_with(|| inter_token.local());
         if let Some(last) = self.last.replace(now) {
             gaps.observe((now - last).as_secs_f64());
         }
