@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::client::{Connection, post, request};
+use support::client::{Connection, get, post, request};
 use support::config::{ASK, ASK_STREAM};
 use support::eventually;
 use support::held::{Held, ask, ask_at, nothing_left, one_at_a_time, stands, topic, trusting};
@@ -366,4 +366,39 @@ fn a_call_waits_for_its_own_target_if_weights_are_to_hold() {
     assert!(calls.iter_mut().all(|call| call.answer().status == 200));
     assert_eq!((a.names().len(), b.names().len()), (2, 2));
     nothing_left(&weir);
+}
+
+#[test]
+fn an_objective_ends_the_wait_of_its_own_segment_only() {
+    let segments = "segments: { gold: { objective: { first_token: 300ms } }, free: {} }\nanonymous: free\n";
+    let (held, weir, _files) = start("", "", segments);
+    let mut calls = vec![of(&weir, "free", "first")];
+    stands(&weir, 0, 1);
+    calls.push(of(&weir, "free", "patient"));
+    stands(&weir, 1, 1);
+    for body in [ASK, ASK_STREAM] {
+        let answer = post(&weir.data, OPENAI, &[("x-weir-segment", "gold")], body);
+        assert_shed(&answer, OPENAI, "deadline_unmeetable", "deadline");
+    }
+    stands(&weir, 1, 1);
+    assert_served(&weir, &held, &mut calls, &["first", "patient"]);
+}
+
+#[test]
+fn routes_share_a_pool_first_come_first_served() {
+    let held = Held::new();
+    let config = one_at_a_time(&held.url(), "", "", "");
+    let (weir, _files) = trusting(&config.replace("{ m: {", "{ n: { targets: [{ pool: p }] }, m: {"));
+    let to_n = ASK.replace("\"m\"", "\"n\"");
+    let mut calls = vec![ask(&weir, "m-1", &[], ASK)];
+    stands(&weir, 0, 1);
+    for (waiting, name) in ["n-1", "m-2", "n-2"].into_iter().enumerate() {
+        calls.push(ask(&weir, name, &[], if name.starts_with('n') { &to_n } else { ASK }));
+        let queued = || (weir.metric_sum("weir_queued") > waiting as f64 + 0.5).then_some(());
+        eventually("one more in line", queued);
+    }
+    assert_eq!(topic(&weir, "n")["totals"]["queued"], 2);
+    let pool = get(&weir.admin, "/weir/backpressure/pools/p").json();
+    assert_eq!((pool["queued"].as_f64(), pool["inflight"].as_u64()), (Some(3.0), Some(1)));
+    assert_served(&weir, &held, &mut calls, &["m-1", "n-1", "m-2", "n-2"]);
 }

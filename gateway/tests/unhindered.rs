@@ -165,3 +165,26 @@ fn an_upstream_that_is_dead_gets_few_calls_and_all_of_them_once_it_lives() {
         nothing_left(&weir);
     }
 }
+
+/// Whichever algorithm finds the limit, calls wait for their turn and are all served.
+#[test]
+fn every_algorithm_serves_all_calls_that_have_the_time() {
+    let algorithms = ["first_token_window", "gradient", "gradient2", "aimd", "fixed, limit: 2"];
+    std::thread::scope(|scope| {
+        for algorithm in algorithms {
+            scope.spawn(move || {
+                let upstream = Upstream::with(|got, socket| {
+                    pause(Duration::from_millis(20));
+                    answer(got, socket)
+                });
+                let pool = format!(", concurrency: {{ algorithm: {algorithm} }}");
+                let weir = Weir::configured(&one_pool(&[upstream.url()], &pool));
+                for body in [ASK_STREAM, ASK] {
+                    let statuses = at_once(&weir, 100, body);
+                    assert!(statuses.iter().all(|status| *status == 200), "{algorithm}: {statuses:?}");
+                }
+                nothing_left(&weir);
+            });
+        }
+    });
+}

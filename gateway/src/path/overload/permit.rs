@@ -15,8 +15,11 @@ use crate::snapshot::Endpoint;
 
 /// How often a stream's tokens are reported: the mean time between tokens is looked at each second.
 const REPORT: Duration = Duration::from_millis(250);
-/// How long an endpoint rests that does not say for how long it takes nothing more.
+/// How long an endpoint rests that answers 503 and does not say for how long it takes nothing.
 const REST: Duration = Duration::from_secs(1);
+/// The same for 429: the limiter has heard of it and asks for less, so no more than a pause, in which calls go to
+/// others. With 1 s a server that refuses above 8 calls at a time made a quarter fewer answers than it could.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Longest rest that an endpoint may ask for. One that means it says so again.
 const REST_MAX: Duration = Duration::from_secs(60);
 
@@ -49,7 +52,7 @@ impl Permit {
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
             && let Some(id) = self.id.take()
         {
-            self.group.refused(id, rest(headers));
+            self.group.refused(id, rest(status, headers));
         }
     }
 
@@ -87,10 +90,11 @@ impl Drop for Permit {
 }
 
 /// How long an endpoint asks to be left alone. Dates are not read: 1 s is no worse a guess than a clock that differs.
-fn rest(headers: &HeaderMap) -> Duration {
+fn rest(status: StatusCode, headers: &HeaderMap) -> Duration {
+    let unsaid = if status == StatusCode::TOO_MANY_REQUESTS { PAUSE } else { REST };
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
     let ms = number("retry-after-ms").map(Duration::from_millis);
-    ms.or_else(|| number(RETRY_AFTER.as_str()).map(Duration::from_secs)).unwrap_or(REST).min(REST_MAX)
+    ms.or_else(|| number(RETRY_AFTER.as_str()).map(Duration::from_secs)).unwrap_or(unsaid).min(REST_MAX)
 }
 
 #[cfg(test)]
@@ -101,6 +105,7 @@ mod tests {
     fn an_endpoint_rests_as_long_as_it_says() {
         let rest = |headers: &[(&'static str, &'static str)]| {
             rest(
+                StatusCode::SERVICE_UNAVAILABLE,
                 &headers
                     .iter()
                     .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
@@ -112,5 +117,6 @@ mod tests {
         assert_eq!(rest(&[("retry-after", "7"), ("retry-after-ms", "1500")]), Duration::from_millis(1500));
         assert_eq!(rest(&[("retry-after", "86400")]), REST_MAX);
         assert_eq!(rest(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]), REST);
+        assert_eq!(super::rest(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new()), PAUSE);
     }
 }
