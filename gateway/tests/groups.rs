@@ -91,6 +91,8 @@ fn calls_of_both_go_on_when_a_reload_links_them_and_parts_them_again() {
     // Who waited before the reload is still found.
     drop(leaves);
     stands(&weir, [("s", 1, 1), ("r", 1, 1)]);
+    let abandoned = "weir_admission_total{outcome=\"abandoned\",route=\"s\",segment=\"default\"}";
+    eventually("the count of who left", || (weir.metric(abandoned) > 0.5).then_some(()));
     // A new call may go to either pool by now, and waits as both are full.
     calls.push(send(&weir, "r"));
     stands(&weir, [("s", 1, 1), ("r", 1, 2)]);

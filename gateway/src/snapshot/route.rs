@@ -23,7 +23,7 @@ pub(crate) struct Route {
     pub(crate) canary: Vec<Canary>,
     /// By segment.
     pub(crate) admissions: Vec<AdmissionMetrics>,
-    /// Its place among [`Snapshot::topics`].
+    /// Its place among [`super::Snapshot::topics`].
     pub(crate) topic: usize,
     /// Mean length of its answers of late, for what calls are estimated to cost.
     answer_tokens: AtomicU32,

@@ -21,6 +21,7 @@ pub(crate) use permit::Permit;
 
 use super::Failure;
 use super::identify::Call;
+use super::telemetry::AdmissionMetrics;
 use crate::snapshot::{Route, Target};
 
 /// Tells that an SDK asks again what was refused before.
@@ -40,12 +41,14 @@ pub(crate) struct Admitted {
 /// chose.
 pub(crate) async fn admit(line: &Line, call: &Call, bound: Option<usize>) -> Result<Admitted, Failure> {
     let metrics = &call.route.admissions[call.segment.index];
-    let admission = match line.arrive(call, arrival(call, bound)) {
+    let admission = match line.arrive(call, &arrival(call, bound)) {
         Arrived::Started(admitted) => Ok(admitted),
         Arrived::Refused(refusal) => Err(refusal),
         Arrived::Queued(waiting) => {
             let arrived = Instant::now();
+            let mut undecided = Undecided(Some(metrics));
             let admission = waiting.decided().await;
+            undecided.0 = None;
             let waited = arrived.elapsed();
             call.account.facts().queued = waited;
             metrics.waited(waited);
@@ -60,6 +63,17 @@ pub(crate) async fn admit(line: &Line, call: &Call, bound: Option<usize>) -> Res
         Err(Refusal { reason: why, retry_after }) => {
             metrics.refused(why);
             Err(Reason::Shed { why, retry_after }.into())
+        }
+    }
+}
+
+/// Counts a call that waited until nobody waited for it any more.
+struct Undecided<'m>(Option<&'m AdmissionMetrics>);
+
+impl Drop for Undecided<'_> {
+    fn drop(&mut self) {
+        if let Some(metrics) = self.0 {
+            metrics.abandoned();
         }
     }
 }

@@ -181,6 +181,50 @@ mod tests {
     }
 
     #[test]
+    fn whatever_the_file_says_is_in_the_plan() {
+        let text = "pools:\n  a:\n    endpoints: [{url: http://a}]\n    balance: round_robin\n    \
+                    concurrency: {gateways: 3, base_time: 2s}\n    bulkhead: {connections: 9, pending: 4, streams: 7}\n    \
+                    batch: {reserve: 0.3, minimum: 2}\nroutes:\n  r:\n    targets: [{pool: a}]\n    when_full: wait\n    \
+                    queue: {wait: 3s, requests: 5, tokens: 6}\nsegments:\n  gold: {share: 5, order: strict, \
+                    objective: {first_token: 800ms, inter_token: 60ms}, max_inflight_ratio: 0.5}\n  free: {}\nanonymous: free\n";
+        let config = config::load(text, &|_| None).unwrap().config;
+        let snapshot = Snapshot::build(config, &Metrics::new().unwrap(), None).unwrap();
+        let plan = of(&snapshot, &members(&[0], &[0]));
+        let ms = std::time::Duration::from_millis;
+        let gold = Segment {
+            name: "gold".into(),
+            share: 5.0,
+            order: Order::Strict,
+            objective: Some(ms(800)),
+            max_inflight_ratio: Some(0.5),
+        };
+        let free = Segment {
+            name: "free".into(),
+            share: 1.0,
+            order: Order::Fair,
+            objective: None,
+            max_inflight_ratio: None,
+        };
+        assert_eq!(plan.segments, [gold, free]);
+        assert_eq!(plan.topics[0].when_full, WhenFull::Wait);
+        assert_eq!(plan.topics[0].queue, QueueBounds { wait: ms(3000), requests: 5, tokens: 6 });
+        let pool = &plan.pools[0];
+        assert_eq!((pool.balance, pool.counts), (config::Balance::RoundRobin, Counts::FirstToken));
+        assert_eq!(pool.batch, Batch { reserve: 0.3, minimum: 2 });
+        assert_eq!(
+            pool.bulkhead,
+            Bulkhead { inflight: Some(7), pending: Some(4) },
+            "the lesser of the two caps"
+        );
+        // What a limiter works with is told by what tells it from another.
+        for setting in
+            ["first_token_objective: Some(800ms)", "inter_token_objective: Some(60ms)", "gateways: 3", "2s"]
+        {
+            assert!(pool.endpoints[0].identity.contains(setting), "{}", pool.endpoints[0].identity);
+        }
+    }
+
+    #[test]
     fn a_plan_numbers_its_own_topics_and_pools() {
         let snapshot = snapshot("r: {targets: [{pool: a}]}, s: {targets: [{pool: d}]}");
         let plan = of(&snapshot, &members(&[1], &[1, 3]));

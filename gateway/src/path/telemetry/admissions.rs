@@ -27,6 +27,7 @@ pub(crate) struct AdmissionMetrics {
     queue_wait: Histogram,
     admitted: IntCounter,
     refused: IntCounter,
+    abandoned: IntCounter,
     /// In the order of [`Shed::ALL`].
     shed: [IntCounter; Shed::ALL.len()],
 }
@@ -60,6 +61,7 @@ impl Admissions {
                 queue_wait: self.queue_wait.with_label_values(&[route, segment]),
                 admitted: outcome("admitted"),
                 refused: outcome("refused"),
+                abandoned: outcome("abandoned"),
                 shed: Shed::ALL.map(|why| self.shed.with_label_values(&[route, segment, why.name()])),
             }
         };
@@ -76,6 +78,11 @@ impl AdmissionMetrics {
     /// A call was let in.
     pub(crate) fn admitted(&self) {
         self.admitted.inc();
+    }
+
+    /// Nobody waits for a call any more that waited in line.
+    pub(crate) fn abandoned(&self) {
+        self.abandoned.inc();
     }
 
     /// A call was not.
