@@ -120,8 +120,11 @@ fn who_is_told_to_wait_is_told_how_long() {
         let headers = if got.header("x-with").is_some() { &theirs[..] } else { &[] };
         socket.write_all(&answer(status, headers, b"{}")).is_ok()
     });
-    let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
-    let ask = |status, with: &[_]| post(&weir.data, OPENAI, &[&[("x-test", status)], with].concat(), ASK);
+    // Each before a Weir of its own: an upstream is left alone for as long as it says.
+    let ask = |status, with: &[_]| {
+        let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+        post(&weir.data, OPENAI, &[&[("x-test", status)], with].concat(), ASK)
+    };
     for status in ["429 Slow", "503 Later", "529 Busy"] {
         let answer = ask(status, &[]);
         let number = |name| answer.header(name).and_then(|value| value.parse::<u64>().ok()).expect(name);
