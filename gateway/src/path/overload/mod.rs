@@ -41,7 +41,7 @@ pub(crate) struct Admitted {
 /// chose.
 pub(crate) async fn admit(line: &Line, call: &Call, bound: Option<usize>) -> Result<Admitted, Failure> {
     let metrics = &call.route.admissions[call.segment.index];
-    let admission = match line.arrive(call, &arrival(call, bound)) {
+    let admission = match line.arrive(call, arrival(call, bound)) {
         Arrived::Started(admitted) => Ok(admitted),
         Arrived::Refused(refusal) => Err(refusal),
         Arrived::Queued(waiting) => {
