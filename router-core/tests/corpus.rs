@@ -11,6 +11,8 @@ use std::path::Path;
 mod body_scan;
 #[path = "properties/config.rs"]
 mod config;
+#[path = "properties/gauges.rs"]
+mod gauges;
 #[path = "properties/head_to_route.rs"]
 mod head_to_route;
 #[path = "properties/sse_watch.rs"]
@@ -49,4 +51,9 @@ fn configurations() {
 #[test]
 fn request_heads() {
     replay("head_to_route", head_to_route::check);
+}
+
+#[test]
+fn metrics_pages() {
+    replay("gauges", gauges::check);
 }

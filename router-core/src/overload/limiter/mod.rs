@@ -116,7 +116,7 @@ pub trait Limiter: std::fmt::Debug + Send {
 
 /// The whole places that a limit gives.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u32")]
-fn places(limit: f64) -> u32 {
+pub(super) fn places(limit: f64) -> u32 {
     limit.clamp(0.0, f64::from(u32::MAX)) as u32
 }
 
