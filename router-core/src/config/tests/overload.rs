@@ -220,7 +220,6 @@ fn bulkheads_batch_and_calls_that_do_not_stream() {
         ("bulkhead: {stream: 1}", "pools.a.bulkhead.stream", "did you mean `streams`?"),
         ("non_streaming: stream", "pools.a.non_streaming", "`stream` is not supported by this version"),
         ("non_streaming: guess", "pools.a.non_streaming", "expected estimate, found `guess`"),
-        ("gauges: {url: http://h}", "pools.a.gauges", "not supported by this version"),
     ];
     for (field, path, message) in cases {
         refused(&with_pool(field), path, message);
@@ -228,7 +227,7 @@ fn bulkheads_batch_and_calls_that_do_not_stream() {
 }
 
 /// A file with a pool `a` behind a route and a pool `b` behind a path.
-fn with_path(pool: &str) -> String {
+pub(super) fn with_path(pool: &str) -> String {
     let pools =
         format!("{{a: {{endpoints: [{{url: http://h:1}}]}}, b: {{endpoints: [{{url: http://h:2}}]{pool}}}}}");
     format!(
