@@ -2,6 +2,7 @@
 //! read, names and headers ready to be sent. Built once, then only looked up in.
 
 mod credential;
+mod gauges;
 mod route;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use router_core::config::{Balance, Config, FileUse, Secret, Timeouts, Usage, WIL
 use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
 
 pub(crate) use credential::Credential;
+pub(crate) use gauges::Page;
 pub(crate) use route::{Route, Target};
 
 use crate::path::accept::has_anthropic_version;
@@ -78,6 +80,8 @@ pub(crate) struct Pool {
     pub(crate) turn: AtomicUsize,
     pub(crate) credential: Option<Credential>,
     pub(crate) usage: Usage,
+    /// Where each endpoint tells of its own queue, in their order; empty where none is asked.
+    pub(crate) gauges: Vec<Page>,
     reach: Reach,
 }
 
@@ -242,7 +246,9 @@ impl Pool {
             endpoints.push(Arc::new(endpoint));
         }
         let credential = pool.key.as_ref().map(Credential::read).transpose();
+        let credential = credential.map_err(|problem| BuildError::Key { pool: name(), problem })?;
         Ok(Self {
+            gauges: gauges::pages(pool, &endpoints, credential.as_ref())?,
             // Letters, digits and a few signs: it always can be one.
             header: HeaderValue::from_str(&pool.name).unwrap_or_else(|_| HeaderValue::from_static("?")),
             name: pool.name.clone(),
@@ -253,7 +259,7 @@ impl Pool {
             turn: AtomicUsize::new(0),
             usage: pool.usage,
             reach,
-            credential: credential.map_err(|problem| BuildError::Key { pool: name(), problem })?,
+            credential,
         })
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use router_core::overload::dispatch::{
     Admission, Arrival, CallId, Decision, Dispatcher, PermitId, Reason, Refusal, Start, Targets,
 };
+use router_core::overload::gauges::Gauges;
 use router_core::overload::lag::{PoolState, TopicState};
 use router_core::overload::limiter::{End, Reading, Seen};
 use tokio::sync::{Notify, oneshot};
@@ -138,6 +139,20 @@ impl Line {
         self.change(|dispatcher, now, decisions| {
             dispatcher.finish(now, permit, end, decisions);
         });
+    }
+
+    /// A server tells of its own queue, at this place in these tables; if others are in force by now, in vain.
+    pub(super) fn hear(self: &Arc<Self>, snapshot: &Arc<Snapshot>, place: (usize, usize), gauges: Gauges) {
+        let told = {
+            let mut state = self.lock();
+            if !Arc::ptr_eq(&state.snapshot, snapshot) {
+                return;
+            }
+            let mut decisions = std::mem::take(&mut state.decisions);
+            state.dispatcher.hear(self.now(), place, gauges, &mut decisions);
+            self.settle(&mut state, decisions)
+        };
+        tell(told);
     }
 
     /// The endpoint takes nothing more for now.

@@ -2,6 +2,7 @@
 //! one, or tells its caller at once that it will not be served in time. Overload, route and select are one decision,
 //! so what comes out is a target with an endpoint and the place there.
 
+mod gauges;
 mod line;
 mod permit;
 mod plan;
@@ -12,6 +13,7 @@ use std::time::Instant;
 use router_core::dialect::{Dialect, Reason, Shed};
 use router_core::overload::dispatch::{self, Arrival, Demand, Refusal, Targets};
 
+pub(crate) use gauges::Watch;
 pub(crate) use line::Line;
 pub(crate) use permit::Permit;
 

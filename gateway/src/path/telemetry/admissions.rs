@@ -24,6 +24,7 @@ pub(crate) struct Admissions {
     queue_wait: HistogramVec,
     outcomes: IntCounterVec,
     shed: IntCounterVec,
+    gauges_failures: IntCounterVec,
 }
 
 impl Admissions {
@@ -43,12 +44,23 @@ impl Admissions {
                 "Calls refused because there was not enough for everybody, by reason.",
                 &["route", "segment", "reason"],
             )?,
+            gauges_failures: counters(
+                registry,
+                "gauges_failures_total",
+                "Times that an endpoint was asked for its own queue and did not tell, by reason.",
+                &["endpoint", "reason"],
+            )?,
         })
     }
 
     /// A call had to wait.
     pub(crate) fn waited(&self, route: &str, segment: &str, waited: Duration) {
         self.queue_wait.with_label_values(&[route, segment]).observe(waited.as_secs_f64());
+    }
+
+    /// An endpoint did not tell of its own queue.
+    pub(crate) fn gauges_failed(&self, endpoint: &str, reason: &'static str) {
+        self.gauges_failures.with_label_values(&[endpoint, reason]).inc();
     }
 
     /// A call was let in, or not.
