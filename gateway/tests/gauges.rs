@@ -5,32 +5,40 @@ mod support;
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use support::client::{chat, get, post};
+use support::client::{Connection, get, post, request};
 use support::config::{ASK, one_pool};
+use support::refusal::OPENAI;
 use support::upstream::{Got, Upstream, answer, completion};
 use support::weir::{Folder, Weir, command};
 use support::{eventually, pause};
 
 const ON: &str = ", gauges: {}";
 
-/// A model server whose metrics page a test writes.
+/// A model server whose metrics page a test writes. It is busy: calls get an answer when it is told to.
 struct Server {
     upstream: Upstream,
     page: Arc<Mutex<Vec<u8>>>,
+    busy: Arc<AtomicBool>,
 }
 
 impl Server {
     fn new() -> Self {
-        let page = Arc::new(Mutex::new(vllm(0)));
-        let shown = page.clone();
+        let (page, busy) = (Arc::new(Mutex::new(vllm(0))), Arc::new(AtomicBool::new(true)));
+        let (shown, answers) = (page.clone(), busy.clone());
         let upstream = Upstream::with(move |request: &Got, socket: &mut TcpStream| {
-            let page = request.line.starts_with("GET ");
-            let bytes = if page { shown.lock().unwrap().clone() } else { completion() };
-            socket.write_all(&bytes).is_ok()
+            if request.line.starts_with("GET ") {
+                return socket.write_all(&shown.lock().unwrap()).is_ok();
+            }
+            while answers.load(Ordering::SeqCst) {
+                pause(Duration::from_millis(5));
+            }
+            socket.write_all(&completion()).is_ok()
         });
-        Self { upstream, page }
+        Self { upstream, page, busy }
     }
 
     fn shows(&self, page: Vec<u8>) {
@@ -63,36 +71,52 @@ fn vllm(waiting: u32) -> Vec<u8> {
     answer("200 OK", &[("content-type", "text/plain; version=0.0.4")], page.as_bytes())
 }
 
-/// Nothing waits longer than a moment, so that what is held back hears of it.
 fn configured(server: &Server, more: &str) -> String {
-    one_pool(&[server.upstream.url()], more).replace("targets:", "queue: { wait: 300ms }, targets:")
+    one_pool(&[server.upstream.url()], more)
 }
 
-/// A Weir that has one call let past others' queue behind it, so that further ones wait.
-fn held(server: &Server, config: &str) -> Weir {
-    server.shows(vllm(1_000));
-    let weir = Weir::configured(config);
-    server.told();
-    assert_eq!(chat(&weir.data, ASK).status, 200, "one goes past any queue");
-    weir
+fn send(weir: &Weir) -> Connection {
+    let mut connection = Connection::to(&weir.data);
+    connection.send(request("POST", OPENAI, &[], ASK.as_bytes()));
+    connection
+}
+
+/// A call that has gone past others' queue, and one that waits in Weir behind that queue.
+struct Held {
+    calls: [Connection; 2],
+}
+
+impl Held {
+    fn by(server: &Server, weir: &Weir) -> Self {
+        let first = send(weir);
+        eventually("one goes past any queue", || (server.calls() == 1).then_some(()));
+        let second = send(weir);
+        eventually("a call that waits", || (weir.metric_sum("weir_queued") > 0.5).then_some(()));
+        server.told();
+        assert_eq!(server.calls(), 1, "the other one waits still");
+        Self { calls: [first, second] }
+    }
+
+    /// The one that waited starts, and both are answered.
+    fn go_on(self, server: &Server) {
+        eventually("the call starts", || (server.calls() == 2).then_some(()));
+        server.busy.store(false, Ordering::SeqCst);
+        for mut call in self.calls {
+            assert_eq!(call.answer().status, 200);
+        }
+    }
 }
 
 #[test]
 fn others_in_the_servers_queue_hold_calls_back_until_they_are_gone() {
     let server = Server::new();
-    let weir = held(&server, &configured(&server, ON));
-    let refused = eventually("a call that is held back", || {
-        let answer = chat(&weir.data, ASK);
-        (answer.status == 429).then_some(answer)
-    });
-    assert_eq!(refused.json()["error"]["type"], "overloaded_error");
-    let calls = server.calls();
-    assert_eq!(chat(&weir.data, ASK).status, 429);
-    assert_eq!(server.calls(), calls, "nothing of it came to the server");
-
-    server.shows(vllm(0));
+    server.shows(vllm(1_000));
+    let weir = Weir::configured(&configured(&server, ON));
     server.told();
-    (0..5).for_each(|_| assert_eq!(chat(&weir.data, ASK).status, 200));
+    let held = Held::by(&server, &weir);
+    // Ours is among those that wait there.
+    server.shows(vllm(1));
+    held.go_on(&server);
     assert!(weir.metric_sum("weir_gauges_failures_total") < 0.5);
 }
 
@@ -117,40 +141,60 @@ fn a_page_elsewhere_gets_no_key() {
     exporter.shows(vllm(1_000));
     let weir = Weir::configured_with(&configured(&server, &more), &[("PROVIDER_KEY", "sk-1")]);
     exporter.told();
-    assert_eq!(server.asked().len(), 0);
     let asked = exporter.asked().remove(0);
     assert_eq!((&*asked.line, asked.header("authorization")), ("GET /x/m HTTP/1.1", None));
-    eventually("a call that is held back", || (chat(&weir.data, ASK).status == 429).then_some(()));
+    let first = send(&weir);
+    eventually("one goes past any queue", || (server.calls() == 1).then_some(()));
+    let second = send(&weir);
+    eventually("a call that waits", || (weir.metric_sum("weir_queued") > 0.5).then_some(()));
+    assert_eq!(server.asked().len(), 0);
+    exporter.shows(vllm(0));
+    Held { calls: [first, second] }.go_on(&server);
+}
+
+fn stops_telling(reason: &str, page: Vec<u8>) {
+    let server = Server::new();
+    server.shows(vllm(1_000));
+    let weir = Weir::configured(&configured(&server, ON));
+    server.told();
+    let held = Held::by(&server, &weir);
+    server.shows(page);
+    held.go_on(&server);
+    let address = &server.upstream.address;
+    let failures = format!("weir_gauges_failures_total{{endpoint=\"{address}\",reason=\"{reason}\"}}");
+    eventually(&failures, || (weir.metric(&failures) > 0.5).then_some(()));
+    let warning = format!("{address} does not tell of its queue");
+    eventually("the log", || weir.log().contains(&warning).then_some(()));
+
+    server.shows(vllm(0));
+    let back = format!("{address} tells of its queue again");
+    eventually("the log", || weir.log().contains(&back).then_some(()));
+    assert_eq!(weir.log().matches(&warning).count(), 1, "said once");
 }
 
 #[test]
-fn a_server_that_stops_telling_is_one_without_gauges() {
-    let pages = [
-        ("status", answer("404 Not Found", &[], b"vllm:num_requests_waiting 1000\n")),
-        ("unreadable", answer("200 OK", &[], b"vllm:num_requests_waiting NaN\n")),
-        ("unreadable", answer("200 OK", &[], &vec![b'#'; 2 << 20])),
-        ("unreachable", b"nonsense\r\n\r\n".to_vec()),
-        ("timeout", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n".to_vec()),
-    ];
-    for (reason, page) in pages {
-        let server = Server::new();
-        let weir = held(&server, &configured(&server, ON));
-        server.shows(page);
-        eventually("calls again", || (chat(&weir.data, ASK).status == 200).then_some(()));
-        (0..5).for_each(|_| assert_eq!(chat(&weir.data, ASK).status, 200, "{reason}"));
-        let failures = format!(
-            "weir_gauges_failures_total{{endpoint=\"{}\",reason=\"{reason}\"}}",
-            server.upstream.address
-        );
-        assert!(weir.metric(&failures) > 0.5, "{failures}");
-        let warning = format!("{} does not tell of its queue", server.upstream.address);
-        eventually("the log", || weir.log().contains(&warning).then_some(()));
+fn a_server_without_the_page_is_one_without_gauges() {
+    stops_telling("status", answer("404 Not Found", &[], b"vllm:num_requests_waiting 1000\n"));
+}
 
-        server.shows(vllm(0));
-        let back = format!("{} tells of its queue again", server.upstream.address);
-        eventually("the log", || weir.log().contains(&back).then_some(()));
-        assert_eq!(weir.log().matches(&warning).count(), 1, "said once");
-    }
+#[test]
+fn so_is_one_whose_page_cannot_be_read() {
+    stops_telling("unreadable", answer("200 OK", &[], b"vllm:num_requests_waiting NaN\n"));
+}
+
+#[test]
+fn and_one_whose_page_does_not_end() {
+    stops_telling("unreadable", answer("200 OK", &[], &vec![b'#'; 2 << 20]));
+}
+
+#[test]
+fn and_one_that_speaks_no_http() {
+    stops_telling("unreachable", b"nonsense\r\n\r\n".to_vec());
+}
+
+#[test]
+fn and_one_that_does_not_get_done() {
+    stops_telling("timeout", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n".to_vec());
 }
 
 #[test]
@@ -166,17 +210,17 @@ fn a_reload_turns_it_on_and_off() {
         files.write("weir.yaml", &configured(&server, more));
         assert_eq!(post(&weir.admin, "/admin/v1/reload", &[], b"").status, 200);
     };
-    (0..5).for_each(|_| assert_eq!(chat(&weir.data, ASK).status, 200));
+    pause(Duration::from_millis(1_500));
     assert_eq!(server.asked().len(), 0, "nobody is asked unless told to");
 
     reload(ON);
-    assert!(get(&weir.admin, "/admin/v1/config").text().contains("\"gauges\":{}"));
+    assert!(get(&weir.admin, "/admin/v1/config").json()["pools"]["p"]["gauges"].is_object());
     server.told();
-    eventually("a call that is held back", || (chat(&weir.data, ASK).status == 429).then_some(()));
+    let held = Held::by(&server, &weir);
 
     reload("");
-    eventually("calls again", || (chat(&weir.data, ASK).status == 200).then_some(()));
+    held.go_on(&server);
     let asked = server.asked().len();
-    pause(std::time::Duration::from_millis(2_500));
+    pause(Duration::from_millis(1_500));
     assert_eq!(server.asked().len(), asked);
 }

@@ -30,7 +30,7 @@ impl Failure {
 
     /// What the operator may hear.
     pub(crate) fn cause(&self) -> &str {
-        self.cause.as_deref().unwrap_or(self.reason.code())
+        self.cause.as_deref().unwrap_or_else(|| self.reason.code())
     }
 
     /// The one place where a failure becomes an answer.

@@ -100,8 +100,10 @@ impl FirstTokenWindow {
         free.saturating_sub(others).max(u32::from(passes))
     }
 
+    /// Whether first tokens of late came without a queue. Where none was ever seen, nothing is known of that.
     fn sees_no_queue(&self) -> bool {
-        self.sight.count > 0 && self.sight.excess < EXCESS_REAL * self.sight.allowed
+        let known = self.sight.base_known && self.sight.count > 0;
+        known && self.sight.excess < EXCESS_REAL * self.sight.allowed
     }
 }
 
