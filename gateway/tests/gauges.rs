@@ -6,7 +6,7 @@ mod support;
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use support::client::{Connection, get, post, request};
@@ -31,7 +31,7 @@ impl Server {
         let (shown, answers) = (page.clone(), busy.clone());
         let upstream = Upstream::with(move |request: &Got, socket: &mut TcpStream| {
             if request.line.starts_with("GET ") {
-                return socket.write_all(&shown.lock().unwrap()).is_ok();
+                return socket.write_all(&shown.lock().unwrap_or_else(PoisonError::into_inner)).is_ok();
             }
             while answers.load(Ordering::SeqCst) {
                 pause(Duration::from_millis(5));
@@ -42,7 +42,7 @@ impl Server {
     }
 
     fn shows(&self, page: Vec<u8>) {
-        *self.page.lock().unwrap() = page;
+        *self.page.lock().unwrap_or_else(PoisonError::into_inner) = page;
     }
 
     fn asked(&self) -> Vec<Got> {

@@ -160,7 +160,7 @@ impl Front for Dispatched {
         self.pass_on(decisions);
     }
 
-    fn hear(&mut self, now: Duration, gauges: Gauges, decisions: &mut Decisions) {
+    fn gauges(&mut self, now: Duration, gauges: Gauges, decisions: &mut Decisions) {
         self.dispatcher.hear(now, (0, 0), gauges, &mut self.out);
         self.pass_on(decisions);
     }

@@ -40,7 +40,7 @@ pub trait Front: std::fmt::Debug {
     fn tick(&mut self, now: Duration, decisions: &mut Decisions);
 
     /// The server tells of its own queue.
-    fn hear(&mut self, _now: Duration, _gauges: Gauges, _decisions: &mut Decisions) {}
+    fn gauges(&mut self, _now: Duration, _gauges: Gauges, _decisions: &mut Decisions) {}
 }
 
 /// A limiter alone: who finds no place is refused at once.
@@ -102,7 +102,7 @@ impl<L: Limiter> Front for Gate<L> {
         self.limiter.tick(now);
     }
 
-    fn hear(&mut self, now: Duration, gauges: Gauges, _: &mut Decisions) {
+    fn gauges(&mut self, now: Duration, gauges: Gauges, _: &mut Decisions) {
         self.limiter.hear(now, gauges);
     }
 }

@@ -144,7 +144,7 @@ impl World<'_> {
         let gauges =
             Gauges { waiting: count(self.cluster.waiting()), running: count(self.cluster.running()) };
         if let Some(front) = self.fronts.get_mut(gateway) {
-            front.hear(self.now, gauges, &mut self.decisions);
+            front.gauges(self.now, gauges, &mut self.decisions);
         }
         self.timers.push(Reverse((self.now + SCRAPE, Alarm::Scrape(gateway))));
     }
