@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::{ArcSwap, Guard};
 
 use crate::path::identify::{BodyMemory, Catalogue};
-use crate::path::overload::Line;
+use crate::path::overload::{Line, Watch};
 use crate::path::telemetry::{Shared, Telemetry};
 use crate::snapshot::Snapshot;
 
@@ -20,6 +20,8 @@ pub(crate) struct Gateway {
     pub(crate) body_memory: Arc<BodyMemory>,
     /// Where calls wait for their turn.
     pub(crate) line: Arc<Line>,
+    /// Asks servers for their own queues.
+    pub(crate) watch: Watch,
     draining: AtomicBool,
 }
 
@@ -33,6 +35,7 @@ impl Gateway {
             telemetry: Arc::new(telemetry),
             catalogue: Catalogue::default(),
             body_memory: Arc::default(),
+            watch: Watch::default(),
             draining: AtomicBool::new(false),
         })
     }
@@ -48,6 +51,7 @@ impl Gateway {
         self.telemetry.configure(&snapshot.config.log);
         let snapshot = Arc::new(snapshot);
         self.line.reload(&snapshot);
+        self.watch.follow(&snapshot, &self.line, &self.telemetry);
         self.snapshot.store(snapshot);
         self.catalogue.forget();
         let revision = &self.telemetry.metrics.revision;

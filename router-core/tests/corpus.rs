@@ -13,6 +13,8 @@ mod assemble;
 mod body_scan;
 #[path = "properties/config.rs"]
 mod config;
+#[path = "properties/gauges.rs"]
+mod gauges;
 #[path = "properties/head_to_route.rs"]
 mod head_to_route;
 #[path = "properties/sse_watch.rs"]
@@ -56,4 +58,9 @@ fn configurations() {
 #[test]
 fn request_heads() {
     replay("head_to_route", head_to_route::check);
+}
+
+#[test]
+fn metrics_pages() {
+    replay("gauges", gauges::check);
 }

@@ -28,6 +28,11 @@ impl Failure {
         Self::new(reason, causes(error))
     }
 
+    /// What the operator may hear.
+    pub(crate) fn cause(&self) -> &str {
+        self.cause.as_deref().unwrap_or_else(|| self.reason.code())
+    }
+
     /// The one place where a failure becomes an answer.
     pub(crate) fn answer(self, dialect: Dialect, account: &Account) -> Response<AnswerBody> {
         let refusal = self.reason.refuse(dialect, account.request_id());

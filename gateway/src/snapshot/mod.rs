@@ -2,6 +2,7 @@
 //! read, names and headers ready to be sent. Built once, then only looked up in.
 
 mod credential;
+mod gauges;
 mod route;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use router_core::config::{Balance, Config, FileUse, NonStreaming, Secret, Timeou
 use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
 
 pub(crate) use credential::Credential;
+pub(crate) use gauges::Page;
 pub(crate) use route::{Route, Target};
 
 use crate::path::accept::has_anthropic_version;
@@ -79,6 +81,8 @@ pub(crate) struct Pool {
     pub(crate) credential: Option<Credential>,
     pub(crate) usage: Usage,
     pub(crate) non_streaming: NonStreaming,
+    /// Where each endpoint tells of its own queue, in their order; empty where none is asked.
+    pub(crate) gauges: Vec<Page>,
     reach: Reach,
 }
 
@@ -243,7 +247,9 @@ impl Pool {
             endpoints.push(Arc::new(endpoint));
         }
         let credential = pool.key.as_ref().map(Credential::read).transpose();
+        let credential = credential.map_err(|problem| BuildError::Key { pool: name(), problem })?;
         Ok(Self {
+            gauges: gauges::pages(pool, &endpoints, credential.as_ref())?,
             // Letters, digits and a few signs: it always can be one.
             header: HeaderValue::from_str(&pool.name).unwrap_or_else(|_| HeaderValue::from_static("?")),
             name: pool.name.clone(),
@@ -255,7 +261,7 @@ impl Pool {
             usage: pool.usage,
             non_streaming: pool.non_streaming,
             reach,
-            credential: credential.map_err(|problem| BuildError::Key { pool: name(), problem })?,
+            credential,
         })
     }
 }

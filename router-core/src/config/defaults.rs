@@ -106,6 +106,7 @@ impl Pool {
             non_streaming: NonStreaming::Estimate,
             bulkhead: Bulkhead::default(),
             batch: Batch::default(),
+            gauges: None,
         }
     }
 }

@@ -30,8 +30,8 @@ pub use address::Address;
 pub use check::{load, load_with_files};
 pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT, SEGMENT_DEFAULT};
 pub use overload::{
-    Aimd, Batch, Bulkhead, Concurrency, FirstTokenWindow, Gradient, Gradient2, MinRtt, MinRttSource,
-    NonStreaming, Objective, Order, Priority, Queue, Segment, Span, WhenFull,
+    Aimd, Batch, Bulkhead, Concurrency, FirstTokenWindow, GaugesSource, Gradient, Gradient2, MinRtt,
+    MinRttSource, NonStreaming, Objective, Order, Priority, Queue, Segment, Span, WhenFull,
 };
 pub use problem::{FileUse, Loaded, Problem};
 pub use reference::{markdown, schema};
@@ -178,6 +178,8 @@ pub struct Pool {
     pub bulkhead: Bulkhead,
     /// What batch calls may have of it.
     pub batch: Batch,
+    /// Whether its servers are asked for their own queues, and where.
+    pub gauges: Option<GaugesSource>,
 }
 
 /// Whether a stream is asked for its token counts (`stream_options.include_usage`) where the caller did not ask;

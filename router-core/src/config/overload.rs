@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use super::Endpoint;
+
 /// A class of callers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segment {
@@ -172,6 +174,13 @@ pub struct Bulkhead {
     pub pending: Option<u32>,
     /// Calls that it works on.
     pub streams: Option<u32>,
+}
+
+/// Where a pool's servers tell how many requests wait for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GaugesSource {
+    /// The metrics page of the pool's only server; `None` where each endpoint has it at `/metrics`.
+    pub url: Option<Endpoint>,
 }
 
 /// What batch calls may have of a pool.

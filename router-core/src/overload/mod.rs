@@ -8,6 +8,7 @@
 pub mod ask;
 pub mod dispatch;
 pub mod estimate;
+pub mod gauges;
 pub mod lag;
 pub mod limiter;
 pub mod settings;

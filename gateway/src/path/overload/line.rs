@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use router_core::overload::dispatch::Arrival;
+use router_core::overload::gauges::Gauges;
 use router_core::overload::lag::{PoolState, TopicState};
 use router_core::overload::limiter::Reading;
 
@@ -75,6 +76,13 @@ impl Line {
         };
         arrival.topic = place.topic;
         table.groups[place.group].arrive(call, &arrival)
+    }
+
+    /// A server tells of its own queue, at this place in these tables; if others are in force by now, in vain.
+    pub(super) fn hear(&self, snapshot: &Arc<Snapshot>, place: (usize, usize), gauges: Gauges) {
+        for group in &self.table.load().groups {
+            group.hear(snapshot, place, gauges);
+        }
     }
 
     /// How far behind each route is.

@@ -2,6 +2,7 @@
 //! one, or tells its caller at once that it will not be served in time. Overload, route and select are one decision,
 //! so what comes out is a target with an endpoint and the place there.
 
+mod gauges;
 mod group;
 mod line;
 mod permit;
@@ -15,6 +16,7 @@ use router_core::config::NonStreaming;
 use router_core::dialect::{Dialect, Reason};
 use router_core::overload::dispatch::{self, Arrival, Demand, Refusal, Targets};
 
+pub(crate) use gauges::Watch;
 use group::Arrived;
 pub(crate) use line::Line;
 pub(crate) use permit::Permit;

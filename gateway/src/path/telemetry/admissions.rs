@@ -19,6 +19,7 @@ pub(super) struct Admissions {
     queue_wait: HistogramVec,
     outcomes: IntCounterVec,
     shed: IntCounterVec,
+    gauges_failures: IntCounterVec,
 }
 
 /// The children of one segment of one route.
@@ -49,7 +50,18 @@ impl Admissions {
                 "Calls refused because there was not enough for everybody, by reason.",
                 &["route", "segment", "reason"],
             )?,
+            gauges_failures: counters(
+                registry,
+                "gauges_failures_total",
+                "Times that an endpoint was asked for its own queue and did not tell, by reason.",
+                &["endpoint", "reason"],
+            )?,
         })
+    }
+
+    /// An endpoint did not tell of its own queue.
+    pub(super) fn gauges_failed(&self, endpoint: &str, reason: &'static str) {
+        self.gauges_failures.with_label_values(&[endpoint, reason]).inc();
     }
 
     /// The children of one route, by segment.

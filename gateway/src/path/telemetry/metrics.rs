@@ -215,6 +215,11 @@ impl Metrics {
         self.admissions.route(route, segments)
     }
 
+    /// An endpoint did not tell of its own queue.
+    pub(crate) fn gauges_failed(&self, endpoint: &str, reason: &'static str) {
+        self.admissions.gauges_failed(endpoint, reason);
+    }
+
     /// Attempts at a target that have not ended.
     pub(crate) fn inflight(&self, target: &str) -> IntGauge {
         self.inflight.with_label_values(&[target])

@@ -9,6 +9,7 @@ use router_core::overload::dispatch::{
     self, Admission, Arrival, Batch, Bulkhead, Counts, Demand, Dispatcher, Endpoint, Order, PermitId, Plan,
     Pool, Priority, QueueBounds, Segment, Start, Target, Targets, Topic, WhenFull,
 };
+use router_core::overload::gauges::Gauges;
 use router_core::overload::limiter::{End, Limiter, Seen};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -156,6 +157,11 @@ impl Front for Dispatched {
 
     fn tick(&mut self, now: Duration, decisions: &mut Decisions) {
         self.dispatcher.tick(now, &mut self.out);
+        self.pass_on(decisions);
+    }
+
+    fn gauges(&mut self, now: Duration, gauges: Gauges, decisions: &mut Decisions) {
+        self.dispatcher.hear(now, (0, 0), gauges, &mut self.out);
         self.pass_on(decisions);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::call::{Call, CallId};
 use super::scenario::Outage;
+use router_core::overload::gauges::Gauges;
 use router_core::overload::limiter::{Attempt, End, Limiter, Place, Seen};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -37,6 +38,9 @@ pub trait Front: std::fmt::Debug {
 
     /// Time passes.
     fn tick(&mut self, now: Duration, decisions: &mut Decisions);
+
+    /// The server tells of its own queue.
+    fn gauges(&mut self, _now: Duration, _gauges: Gauges, _decisions: &mut Decisions) {}
 }
 
 /// A limiter alone: who finds no place is refused at once.
@@ -96,6 +100,10 @@ impl<L: Limiter> Front for Gate<L> {
 
     fn tick(&mut self, now: Duration, _: &mut Decisions) {
         self.limiter.tick(now);
+    }
+
+    fn gauges(&mut self, now: Duration, gauges: Gauges, _: &mut Decisions) {
+        self.limiter.hear(now, gauges);
     }
 }
 

@@ -203,6 +203,9 @@ pub struct Expectation {
     /// Gateways in front of the server, each with a front of its own.
     #[serde(default = "one")]
     pub gateways: u32,
+    /// Whether each of them asks the server for its own queue, once a second.
+    #[serde(default)]
+    pub gauges: bool,
     /// Share of the calls whose first token is not seen.
     #[serde(default)]
     pub non_streaming: f64,

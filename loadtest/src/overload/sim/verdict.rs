@@ -4,7 +4,7 @@ use super::attainable::{Attainable, attainable};
 use super::call::{Call, calls, not_streaming};
 use super::outcome::{Outcome, Summary};
 use super::scenario::{Algorithm, Expectation, Scenario};
-use super::world::run;
+use super::world::{run, run_with_gauges};
 use std::fmt;
 use std::panic::resume_unwind;
 use std::rc::Rc;
@@ -64,6 +64,7 @@ fn judge_load(scenario: &Scenario, load: f64, seed: u64) -> Vec<Line> {
 pub(super) struct Setup {
     pub(super) algorithm: Algorithm,
     pub(super) gateways: u32,
+    pub(super) gauges: bool,
     pub(super) non_streaming: f64,
     pub(super) queue: bool,
 }
@@ -78,14 +79,16 @@ struct Runs<'a> {
 
 impl Runs<'_> {
     fn outcome(&mut self, expect: &Expectation) -> Rc<Outcome> {
-        let Expectation { algorithm, gateways, non_streaming, queue, .. } = *expect;
-        let setup = Setup { algorithm, gateways, non_streaming, queue };
+        let Expectation { algorithm, gateways, gauges, non_streaming, queue, .. } = *expect;
+        let setup = Setup { algorithm, gateways, gauges, non_streaming, queue };
         if let Some((_, outcome)) = self.done.iter().find(|(done, _)| *done == setup) {
             return Rc::clone(outcome);
         }
         let front = |gateway| algorithm.front(self.scenario, setup, self.seed ^ u64::from(gateway));
         let calls = not_streaming(self.calls, non_streaming);
-        let outcome = Rc::new(run(self.scenario, &calls, (0..gateways).map(front).collect()));
+        let fronts = (0..gateways).map(front).collect();
+        let outcome = if gauges { run_with_gauges } else { run }(self.scenario, &calls, fronts);
+        let outcome = Rc::new(outcome);
         self.done.push((setup, Rc::clone(&outcome)));
         outcome
     }
@@ -134,13 +137,16 @@ impl Expectation {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Expectation { algorithm, gateways, non_streaming, queue, .. } = self.expect;
+        let Expectation { algorithm, gateways, gauges, non_streaming, queue, .. } = self.expect;
         write!(f, "| {algorithm:?}")?;
         if queue {
             write!(f, " and queue")?;
         }
         if gateways > 1 {
             write!(f, ", {gateways} gateways")?;
+        }
+        if gauges {
+            write!(f, " with gauges")?;
         }
         if non_streaming > 0.0 {
             write!(f, ", {:.0} % do not stream", non_streaming * 100.0)?;

@@ -6,6 +6,8 @@ use super::outcome::{Ending, Life, Outcome};
 use super::scenario::Scenario;
 use crate::modelsim::cluster::Cluster;
 use crate::modelsim::engine::{Event, Job};
+use crate::modelsim::rng::hash;
+use router_core::overload::gauges::Gauges;
 use router_core::overload::limiter::{End, TICK};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,27 +15,16 @@ use std::time::Duration;
 
 /// Sends the calls through the fronts, one for each gateway, to the scenario's server.
 pub fn run(scenario: &Scenario, calls: &[Call], fronts: Vec<Box<dyn Front>>) -> Outcome {
-    let window = scenario.warm_up.0..scenario.measured_until();
-    let open = calls.iter().filter(|call| window.contains(&call.at)).count();
-    let outage = scenario.outage.map(|outage| (outage.at.0, outage.until.0));
-    let mut timers = BinaryHeap::new();
-    for (at, alarm) in outage.into_iter().flat_map(|(at, until)| [(at, Alarm::Lose), (until, Alarm::Restore)])
-    {
-        timers.push(Reverse((at, alarm)));
+    World::new(scenario, calls, fronts).run()
+}
+
+/// The same with gateways that ask the server for its own queue, each once a second at a time of its own.
+pub(super) fn run_with_gauges(scenario: &Scenario, calls: &[Call], fronts: Vec<Box<dyn Front>>) -> Outcome {
+    let mut world = World::new(scenario, calls, fronts);
+    for gateway in 0..world.fronts.len() {
+        let first = SCRAPE.mul_f64(hash(gateway as u64, b"scrape") as f64 / u64::MAX as f64);
+        world.timers.push(Reverse((first, Alarm::Scrape(gateway))));
     }
-    let world = World {
-        scenario,
-        calls,
-        lives: vec![Life::default(); calls.len()],
-        cluster: scenario.cluster(),
-        fronts,
-        decisions: Decisions::new(),
-        timers,
-        arrived: 0,
-        tick: TICK,
-        open,
-        now: Duration::ZERO,
-    };
     world.run()
 }
 
@@ -50,6 +41,8 @@ enum Alarm {
     NoFirstToken(CallId),
     /// A caller has no whole answer and leaves.
     NotWhole(CallId),
+    /// A gateway asks the server for its own queue.
+    Scrape(usize),
 }
 
 struct World<'a> {
@@ -140,9 +133,20 @@ impl World<'_> {
                 Alarm::Reach(id) => self.reach(id),
                 Alarm::NoFirstToken(id) => self.leave(id, |life| life.first_token.is_none()),
                 Alarm::NotWhole(id) => self.leave(id, |_| true),
+                Alarm::Scrape(gateway) => self.scrape(gateway),
             }
             self.carry_out();
         }
+    }
+
+    fn scrape(&mut self, gateway: usize) {
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let gauges =
+            Gauges { waiting: count(self.cluster.waiting()), running: count(self.cluster.running()) };
+        if let Some(front) = self.fronts.get_mut(gateway) {
+            front.gauges(self.now, gauges, &mut self.decisions);
+        }
+        self.timers.push(Reverse((self.now + SCRAPE, Alarm::Scrape(gateway))));
     }
 
     fn lose(&mut self) {
@@ -232,7 +236,35 @@ impl World<'_> {
 }
 
 impl<'a> World<'a> {
+    fn new(scenario: &'a Scenario, calls: &'a [Call], fronts: Vec<Box<dyn Front>>) -> Self {
+        let window = scenario.warm_up.0..scenario.measured_until();
+        let open = calls.iter().filter(|call| window.contains(&call.at)).count();
+        let outage = scenario.outage.map(|outage| (outage.at.0, outage.until.0));
+        let mut timers = BinaryHeap::new();
+        for (at, alarm) in
+            outage.into_iter().flat_map(|(at, until)| [(at, Alarm::Lose), (until, Alarm::Restore)])
+        {
+            timers.push(Reverse((at, alarm)));
+        }
+        World {
+            scenario,
+            calls,
+            lives: vec![Life::default(); calls.len()],
+            cluster: scenario.cluster(),
+            fronts,
+            decisions: Decisions::new(),
+            timers,
+            arrived: 0,
+            tick: TICK,
+            open,
+            now: Duration::ZERO,
+        }
+    }
+
     fn call(&self, id: CallId) -> Option<&'a Call> {
         self.calls.get(usize::try_from(id).ok()?)
     }
 }
+
+/// How often gauges are asked for.
+const SCRAPE: Duration = Duration::from_secs(1);

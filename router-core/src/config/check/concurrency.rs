@@ -9,8 +9,8 @@ use crate::config::bounds::{
 use crate::config::problem::Complaint;
 use crate::config::tree::Value;
 use crate::config::{
-    Aimd, Bulkhead, Concurrency, FirstTokenWindow, Gradient, Gradient2, MinRtt, MinRttSource, Passthrough,
-    Pool, Route, Span, reference, scalar,
+    Aimd, Bulkhead, Concurrency, FirstTokenWindow, GaugesSource, Gradient, Gradient2, MinRtt, MinRttSource,
+    Passthrough, Pool, Route, Span, reference, scalar,
 };
 
 /// Whatever leads to pools.
@@ -193,7 +193,13 @@ pub(super) fn settle(reader: &mut Reader<'_>, top: &Fields<'_>, pools: &mut [Poo
         let by_model =
             users.routes.iter().flat_map(|route| &route.targets).any(|target| target.pool == index);
         if by_model || !by_path {
-            pool.concurrency.get_or_insert_default();
+            let concurrency = pool.concurrency.get_or_insert_default();
+            if let (Some(at), true) =
+                (section(top, &pool.name, "gauges"), has_no_use_for_gauges(pool.gauges.as_ref(), concurrency))
+            {
+                let complaint = Complaint::new(format!("`{}` has no use for them", concurrency.algorithm()));
+                reader.refuse(&at, complaint.help("only `first_token_window` counts what waits at a server"));
+            }
             continue;
         }
         let (own, default) = (pool.bulkhead, Bulkhead::PASSTHROUGH);
@@ -205,7 +211,14 @@ pub(super) fn settle(reader: &mut Reader<'_>, top: &Fields<'_>, pools: &mut [Poo
         };
         // A route that is refused may have been meant to lead here.
         let sees_none = matches!(pool.concurrency, Some(Concurrency::FirstTokenWindow(_)));
-        if let (Some(at), true) = (section(top, &pool.name), sees_none && reader.is_content()) {
+        if let (Some(at), true) =
+            (section(top, &pool.name, "gauges"), pool.gauges.is_some() && reader.is_content())
+        {
+            let complaint = Complaint::new("no route leads to this pool, and only its `bulkhead` limits it");
+            reader.refuse(&at, complaint.help("gauges correct the `first_token_window` of a route's pool"));
+        }
+        if let (Some(at), true) = (section(top, &pool.name, "concurrency"), sees_none && reader.is_content())
+        {
             let complaint =
                 Complaint::new("no route leads to this pool, and other calls have no first token");
             reader.refuse(
@@ -216,8 +229,12 @@ pub(super) fn settle(reader: &mut Reader<'_>, top: &Fields<'_>, pools: &mut [Poo
     }
 }
 
-/// Where a pool's `concurrency` stands.
-fn section<'n>(top: &Fields<'n>, pool: &str) -> Option<At<'n>> {
+fn has_no_use_for_gauges(gauges: Option<&GaugesSource>, concurrency: &Concurrency) -> bool {
+    gauges.is_some() && !matches!(concurrency, Concurrency::FirstTokenWindow(_))
+}
+
+/// Where a section of a pool stands.
+fn section<'n>(top: &Fields<'n>, pool: &str, name: &str) -> Option<At<'n>> {
     let within = |at: &At<'n>, name: &str| match &at.node.value {
         Value::Mapping(pairs) => {
             let pair = pairs.iter().find(|(key, _)| key.word() == Some(name))?;
@@ -225,7 +242,7 @@ fn section<'n>(top: &Fields<'n>, pool: &str) -> Option<At<'n>> {
         }
         Value::Scalar { .. } | Value::Sequence(_) => None,
     };
-    within(&within(top.get("pools")?, pool)?, "concurrency")
+    within(&within(top.get("pools")?, pool)?, name)
 }
 
 /// Which algorithms a setting is for.

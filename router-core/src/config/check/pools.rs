@@ -10,7 +10,8 @@ use crate::config::problem::{Complaint, FileUse, shown};
 use crate::config::suggest::nearest;
 use crate::config::tree::Value;
 use crate::config::{
-    Balance, Batch, Bulkhead, Endpoint, NonStreaming, Pool, Secret, Usage, reference, scalar, url,
+    Balance, Batch, Bulkhead, Endpoint, GaugesSource, NonStreaming, Pool, Secret, Usage, reference, scalar,
+    url,
 };
 use crate::dialect::DialectSet;
 
@@ -56,6 +57,7 @@ fn pool(reader: &mut Reader<'_>, at: &At<'_>, name: &str) -> Pool {
     pool.non_streaming = reader.word(&fields, "non_streaming", &words).unwrap_or(pool.non_streaming);
     pool.bulkhead = fields.get("bulkhead").map(|at| bulkhead(reader, at, pool.http2)).unwrap_or_default();
     pool.batch = fields.get("batch").map(|at| batch(reader, at)).unwrap_or_default();
+    pool.gauges = fields.get("gauges").and_then(|at| gauges(reader, at, &pool.endpoints));
     pool
 }
 
@@ -79,6 +81,20 @@ fn batch(reader: &mut Reader<'_>, at: &At<'_>) -> Batch {
         reserve: reader.number(&fields, "reserve", RESERVE).unwrap_or(default.reserve),
         minimum: reader.small(&fields, "minimum", WAITING).unwrap_or(default.minimum),
     }
+}
+
+fn gauges(reader: &mut Reader<'_>, at: &At<'_>, endpoints: &[Endpoint]) -> Option<GaugesSource> {
+    let fields = reader.fields(at, &reference::GAUGES)?;
+    let Some(at) = fields.get("url") else { return Some(GaugesSource::default()) };
+    let page = reader.value(at, "a URL", url::endpoint)?;
+    if endpoints.len() > 1 {
+        reader.refuse(
+            at,
+            Complaint::new("one page cannot tell of several servers")
+                .help("without `url` each endpoint is asked at its own `/metrics`"),
+        );
+    }
+    Some(GaugesSource { url: Some(page) })
 }
 
 fn endpoints(reader: &mut Reader<'_>, pool: &Fields<'_>) -> Vec<Endpoint> {

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 pub(super) use concurrency::{CONCURRENCY, LIMIT_PARAMS, MIN_RTT_PARAMS};
 pub use markdown::markdown;
-pub(super) use pools::{BATCH, BULKHEAD, ENDPOINT, KEY, POOL, POOL_TIMEOUTS};
+pub(super) use pools::{BATCH, BULKHEAD, ENDPOINT, GAUGES, KEY, POOL, POOL_TIMEOUTS};
 pub(super) use routes::{CANARY, PASSTHROUGH, QUEUE, ROUTE, ROUTE_TIMEOUTS, TARGET};
 pub use schema::schema;
 pub(super) use segments::{OBJECTIVE, SEGMENT};

@@ -83,8 +83,14 @@ pub(in crate::config) static POOL: Section = Section {
             without: Without::Told("the defaults below"),
             about: "What batch calls may have of the pool. They start only while no realtime call waits for it.",
         },
+        Key {
+            name: "gauges",
+            kind: Kind::Section(&GAUGES),
+            without: Without::Told("the servers are not asked"),
+            about: "Has each endpoint asked for its own queue once a second, as vLLM, SGLang and llama.cpp tell it in their metrics: requests of others that wait there then count as well. Set it, as `gauges: {}`, where other gateways or users share the servers; alone Weir knows the queue by itself. What is told may only hold calls back, and a server that does not answer is one without gauges: `weir_gauges_failures_total` counts that. Only for `concurrency.algorithm: first_token_window`.",
+        },
     ],
-    later: &["discover", "client_certificate", "gauges", "affinity", "health", "ejection", "scaling"],
+    later: &["discover", "client_certificate", "affinity", "health", "ejection", "scaling"],
 };
 
 pub(in crate::config) static ENDPOINT: Section = Section {
@@ -182,6 +188,18 @@ pub(in crate::config) static BULKHEAD: Section = Section {
             about: "Calls that the pool works on at a time, streams and others; further ones wait. Set it where something else than the servers' load is the limit, such as a contract.",
         },
     ],
+    later: &[],
+};
+
+pub(in crate::config) static GAUGES: Section = Section {
+    place: "pools.NAME.gauges",
+    about: "",
+    keys: &[Key {
+        name: "url",
+        kind: Kind::Text(&texts::URL),
+        without: Without::Told("`/metrics` at each endpoint"),
+        about: "The metrics page of the pool's only server, where it is not there; without a path `/metrics`. The pool's `key` is not sent to it.",
+    }],
     later: &[],
 };
 

@@ -99,6 +99,10 @@ fn pool(pool: &Pool) -> Value {
     if let Some(concurrency) = &pool.concurrency {
         out["concurrency"] = overload::concurrency(concurrency);
     }
+    if let Some(source) = &pool.gauges {
+        out["gauges"] =
+            source.url.as_ref().map_or_else(|| json!({}), |page| json!({ "url": url::render(page) }));
+    }
     if let Some(secret) = &pool.key {
         out["key"] = match secret {
             Secret::Env(name) => json!({ "env": name }),

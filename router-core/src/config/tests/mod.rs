@@ -2,6 +2,7 @@
 //! is called a mistake.
 
 mod files;
+mod gauges;
 mod golden;
 mod overload;
 mod passthrough;

@@ -221,7 +221,6 @@ fn bulkheads_batch_and_calls_that_do_not_stream() {
         ("bulkhead: {connections: 0}", "pools.a.bulkhead.connections", "out of range; 1 to 1000000"),
         ("bulkhead: {stream: 1}", "pools.a.bulkhead.stream", "did you mean `streams`?"),
         ("non_streaming: guess", "pools.a.non_streaming", "expected estimate or stream, found `guess`"),
-        ("gauges: {url: http://h}", "pools.a.gauges", "not supported by this version"),
     ];
     for (field, path, message) in cases {
         refused(&with_pool(field), path, message);
@@ -268,7 +267,7 @@ fn a_route_with_more_targets_than_a_call_can_choose_among_is_refused() {
 }
 
 /// A file with a pool `a` behind a route and a pool `b` behind a path.
-fn with_path(pool: &str) -> String {
+pub(super) fn with_path(pool: &str) -> String {
     let pools =
         format!("{{a: {{endpoints: [{{url: http://h:1}}]}}, b: {{endpoints: [{{url: http://h:2}}]{pool}}}}}");
     format!(

@@ -20,6 +20,7 @@ fn full() -> Value {
             "endpoints": [{ "url": "https://h" }], "key": { "file": "/k" }, "ca": "/ca", "timeouts": {},
             "concurrency": { "gateways": 2, "base_time": "1s" },
             "bulkhead": { "connections": 1, "pending": 1, "streams": 1 }, "batch": {},
+            "gauges": { "url": "http://h/metrics" },
         } },
         "routes": { "NAME": {
             "targets": [{ "pool": "NAME", "model": "m" }],
@@ -30,6 +31,12 @@ fn full() -> Value {
         "passthrough": [{ "prefix": "/x", "pool": "NAME", "timeout": "1s" }],
         "segments": { "NAME": { "objective": { "first_token": "1s", "inter_token": "1s" } } },
     })
+}
+
+fn without_gauges_where_nothing_uses_them(file: &mut Value, window: bool) {
+    if !window {
+        file["pools"]["NAME"].as_object_mut().unwrap().remove("gauges");
+    }
 }
 
 /// The place of a key's value in [`full`].
@@ -113,6 +120,7 @@ fn every_word_is_one_and_every_key_is_known() {
                 // Settings are an algorithm's own, and one of them has to be told its limit.
                 let own = if word == "fixed" { json!({ "limit": 1 }) } else { json!({}) };
                 file["pools"]["NAME"]["concurrency"] = own;
+                without_gauges_where_nothing_uses_them(&mut file, word == "first_token_window");
                 *slot(&mut file, &path) = word;
             }
             if path == "pools.NAME.http2" {
@@ -137,6 +145,7 @@ fn what_must_be_there_must_be_there() {
         if path == "routes" {
             // A window counts the calls of routes.
             file["pools"]["NAME"].as_object_mut().unwrap().remove("concurrency");
+            without_gauges_where_nothing_uses_them(&mut file, false);
         }
         let taken = load(&file.to_string(), &unset).is_ok();
         assert_eq!(taken, !matches!(key.without, Without::Refused), "{path}");
@@ -165,6 +174,7 @@ fn what_is_in_force_has_the_keys_that_are_described() {
     for concurrency in each_algorithm() {
         let mut file = full();
         file["pools"]["NAME"]["concurrency"] = concurrency.parse().unwrap();
+        without_gauges_where_nothing_uses_them(&mut file, concurrency.contains("first_token_window"));
         leaves(&to_json(&load(&file.to_string(), &unset).unwrap().config), "", &mut shown);
     }
     shown.sort();

@@ -124,7 +124,6 @@ fn pools() {
         ("timeouts: {min_rate: 1}", "pools.a.timeouts.min_rate", "not supported by this version"),
         ("http2: on", "pools.a.http2", "expected true or false, found `on`"),
         ("usage: allways", "pools.a.usage", "did you mean `always`?"),
-        ("gauges: {}", "pools.a.gauges", "not supported by this version"),
         ("url: http://h", "pools.a.url", "it belongs to `pools.NAME.endpoints[]`"),
         (
             "nonsense: 1",

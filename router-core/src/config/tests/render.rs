@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::gauges::with_gauges;
 use super::{loaded, overload, unset};
 use crate::config::weights::shares;
 use crate::config::{
@@ -255,7 +256,8 @@ fn pool() -> impl Strategy<Value = Pool> {
     let ca = prop::option::of("[ -~äöü]{1,20}");
     let ways = (any::<bool>(), any::<bool>(), prop::sample::select(Usage::ALL.to_vec()));
     let ways = (ways, overload::concurrency_of_any_kind(), overload::bulkhead(), overload::batch());
-    (prop::collection::vec(endpoint(), 1..4), dialects, key, ca, ways, timeouts()).prop_map(
+    let endpoints = prop::collection::vec(endpoint(), 1..4);
+    let pool = (endpoints, dialects, key, ca, ways, timeouts()).prop_map(
         |(mut endpoints, (openai, anthropic), key, ca, (ways, concurrency, bulkhead, batch), timeouts)| {
             let (turns, http2, usage) = ways;
             let mut seen: Vec<Endpoint> = Vec::new();
@@ -280,9 +282,11 @@ fn pool() -> impl Strategy<Value = Pool> {
                 non_streaming: NonStreaming::Estimate,
                 bulkhead: if http2 { Bulkhead { connections: None, ..bulkhead } } else { bulkhead },
                 batch,
+                gauges: None,
             }
         },
-    )
+    );
+    (pool, endpoint()).prop_flat_map(|(pool, page)| with_gauges(pool, page))
 }
 
 fn route(pools: usize) -> impl Strategy<Value = Route> {
@@ -370,6 +374,7 @@ fn only_by_path(config: &mut Config) {
         if matches!(pool.concurrency, Some(Concurrency::FirstTokenWindow(_))) {
             pool.concurrency = None;
         }
+        pool.gauges = None;
         let Bulkhead { connections, pending, streams } = pool.bulkhead;
         pool.bulkhead = Bulkhead {
             connections: connections.or(Some(100)).filter(|_| !pool.http2),

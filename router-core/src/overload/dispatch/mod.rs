@@ -22,6 +22,7 @@
 mod arrive;
 mod call;
 mod clock;
+mod gauges;
 mod ledger;
 mod merge;
 mod plan;

@@ -8,6 +8,7 @@ use super::gradient::{Gradient, GradientSettings};
 use super::gradient2::{Gradient2, Gradient2Settings};
 use super::window::{FirstTokenWindow, FirstTokenWindowSettings};
 use super::{Attempt, End, Limiter, Place, Reading, Seen};
+use crate::overload::gauges::Gauges;
 
 /// A choice of limiter with its settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,6 +87,10 @@ impl Limiter for AnyLimiter {
 
     fn tick(&mut self, now: Duration) {
         each!(self, limiter => limiter.tick(now));
+    }
+
+    fn hear(&mut self, now: Duration, gauges: Gauges) {
+        each!(self, limiter => limiter.hear(now, gauges));
     }
 
     fn read(&self, now: Duration) -> Reading {

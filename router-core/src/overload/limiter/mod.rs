@@ -21,6 +21,8 @@ pub use self::gradient::{Gradient, GradientSettings, MinRtt};
 pub use self::gradient2::{Gradient2, Gradient2Settings};
 pub use self::window::{FirstTokenWindow, FirstTokenWindowSettings};
 
+use super::gauges::Gauges;
+
 /// How often [`Limiter::tick`] is to be called while anything is under way or waits: half of the shortest time in
 /// which a limit has to move, and rare enough to cost nothing.
 pub const TICK: Duration = Duration::from_millis(50);
@@ -110,13 +112,17 @@ pub trait Limiter: std::fmt::Debug + Send {
     /// pauses while nothing is under way, do no harm.
     fn tick(&mut self, now: Duration);
 
+    /// Hears what the server tells of its own queue, as it was a moment ago. It may only hold back: what the
+    /// limiter counts itself rules, and it works without. Most have no use for it.
+    fn hear(&mut self, _now: Duration, _gauges: Gauges) {}
+
     /// What it thinks.
     fn read(&self, now: Duration) -> Reading;
 }
 
 /// The whole places that a limit gives.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u32")]
-fn places(limit: f64) -> u32 {
+pub(super) fn places(limit: f64) -> u32 {
     limit.clamp(0.0, f64::from(u32::MAX)) as u32
 }
 

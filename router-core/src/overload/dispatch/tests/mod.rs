@@ -1,5 +1,6 @@
 //! The dispatcher's rules one by one, and what holds after any history.
 
+mod gauges;
 mod history;
 mod merge;
 mod order;

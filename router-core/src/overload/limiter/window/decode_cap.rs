@@ -84,6 +84,11 @@ impl DecodeCap {
         self.cap
     }
 
+    /// Answers whose first token was seen and that go on.
+    pub(super) fn decoding(&self) -> u32 {
+        self.meter.decoding
+    }
+
     pub(super) fn decoding_began(&mut self, now: f64) {
         self.meter.advance(now);
         self.meter.decoding += 1;

@@ -14,6 +14,8 @@
 //! D          falls when tokens come late or the server refuses                               (decode_cap)
 //! ```
 //!
+//! Where the server tells of its own queue, what others have in it takes places of the window too (`foreign`).
+//!
 //! Worked example: 30 first tokens a second, 0.1 s at an idle server, an objective of 2 s: `te` is 0.3 s,
 //! twelve attempts may wait, and a call that is let in has its first token after about 0.4 s.
 //!
@@ -26,6 +28,7 @@ mod answers;
 mod attempts;
 mod base;
 mod decode_cap;
+mod foreign;
 mod growth;
 mod probe;
 mod settings;
@@ -39,12 +42,14 @@ use self::answers::{Answers, Hidden, Measure};
 use self::attempts::{Role, Underway};
 use self::base::Base;
 use self::decode_cap::DecodeCap;
+use self::foreign::Foreign;
 use self::growth::Growth;
 use self::probe::Probe;
 use self::sight::Sight;
 use super::samples::{Samples, Summary};
 use super::slots::Slots;
 use super::{Attempt, End, Limiter, Place, Reading, Seen, duration, places};
+use crate::overload::gauges::Gauges;
 
 /// Excess wait that is allowed as a share of the base time: a slow server's jitter is not a queue.
 const SLACK_FIRST_TOKEN: f64 = 0.25;
@@ -84,6 +89,7 @@ pub struct FirstTokenWindow {
     growth: Growth,
     probe: Probe,
     decode_cap: DecodeCap,
+    foreign: Foreign,
     sight: Sight,
     /// When anything was last heard, or waiting began.
     heard: f64,
@@ -111,6 +117,7 @@ impl FirstTokenWindow {
             growth,
             probe: Probe::new(f64::NEG_INFINITY),
             decode_cap: DecodeCap::new(inter_token, window_min),
+            foreign: Foreign::new(),
             sight: Sight::nothing(tau, REACH_FIRST_TOKEN),
             heard: 0.0,
             window_places: places(growth.window()),
@@ -196,7 +203,7 @@ impl FirstTokenWindow {
 impl Limiter for FirstTokenWindow {
     fn admit(&mut self, now: Duration, attempt: Attempt) -> Option<Place> {
         let now = now.as_secs_f64();
-        if self.awaiting >= self.window_places || self.slots.used() >= self.cap_places {
+        if self.room(now) == 0 || self.slots.used() >= self.cap_places {
             if now - self.sight.blocked > self.sight.reach {
                 self.sight.blocked_since = now;
             }
@@ -218,6 +225,7 @@ impl Limiter for FirstTokenWindow {
             decoding: false,
             role,
         });
+        self.foreign.admitted(now, self.unseen());
         if !stream {
             self.answers.hide(Hidden { number: place.0, started: now });
         }
@@ -265,14 +273,17 @@ impl Limiter for FirstTokenWindow {
         self.publish();
     }
 
-    fn read(&self, _now: Duration) -> Reading {
+    fn hear(&mut self, now: Duration, gauges: Gauges) {
+        self.told(now.as_secs_f64(), gauges);
+    }
+
+    fn read(&self, now: Duration) -> Reading {
         let inflight = self.slots.used();
-        let free_in_window = self.window_places.saturating_sub(self.awaiting);
         let sight = &self.sight;
         Reading {
             inflight,
             awaiting_first_token: self.awaiting,
-            free: free_in_window.min(self.cap_places.saturating_sub(inflight)),
+            free: self.room(now.as_secs_f64()).min(self.cap_places.saturating_sub(inflight)),
             rate: sight.rate,
             first_token: (sight.count > 0).then(|| duration(sight.waited)).flatten(),
             base_first_token: sight.base_known.then(|| duration(sight.base)).flatten(),
