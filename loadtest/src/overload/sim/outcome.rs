@@ -31,7 +31,8 @@ pub struct Life {
 }
 
 impl Life {
-    fn is_good(&self, call: &Call, objective: &Objective) -> bool {
+    /// Whether the whole answer came, inside its objective.
+    pub fn is_good(&self, call: &Call, objective: &Objective) -> bool {
         let (Some(first), Some((end, Ending::Whole))) = (self.first_token, self.ended) else { return false };
         let decoded = call.output_tokens.saturating_sub(1);
         // A few tokens say nothing of the pace.
@@ -78,14 +79,19 @@ pub struct Summary {
 }
 
 impl Outcome {
-    pub(super) fn new(scenario: &Scenario, calls: &[Call], lives: Vec<Life>) -> Self {
+    /// What became of the calls, in the same order.
+    pub fn new(scenario: &Scenario, calls: &[Call], lives: Vec<Life>) -> Self {
         Self { calls: calls.iter().copied().zip(lives).collect(), objective: scenario.objective }
+    }
+
+    /// The calls that arrived in the window, with their lives.
+    pub fn arrived(&self, window: &Window) -> impl Iterator<Item = &(Call, Life)> {
+        self.calls.iter().filter(move |(call, _)| window.contains(&call.at))
     }
 
     /// The figures of the calls that arrived in the window.
     pub fn summary(&self, window: &Window) -> Summary {
-        let inside: Vec<&(Call, Life)> =
-            self.calls.iter().filter(|(call, _)| window.contains(&call.at)).collect();
+        let inside: Vec<&(Call, Life)> = self.arrived(window).collect();
         let good = |(call, life): &(Call, Life)| life.is_good(call, &self.objective);
         let share = |matches: &dyn Fn(&(Call, Life)) -> bool, of: &dyn Fn(&(Call, Life)) -> bool| {
             let all = inside.iter().filter(|one| of(one)).count();
