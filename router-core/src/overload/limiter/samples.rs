@@ -14,6 +14,11 @@ const STRETCH_SECONDS: f64 = 10.0;
 /// quarter.
 const SAMPLES_MIN: u32 = 16;
 
+/// After the first sample of all the window is for so long no shorter than [`COLD_WINDOW_SECONDS`]: what had waited for
+/// a server that was dead is served all at once, and is no rate.
+const COLD_SECONDS: f64 = 30.0;
+const COLD_WINDOW_SECONDS: f64 = 5.0;
+
 /// The shortest span that a rate is computed over.
 const SPAN_MIN_SECONDS: f64 = 0.1;
 
@@ -67,12 +72,14 @@ pub(super) struct Samples {
     total: Bucket,
     /// Since when there has been anything to measure.
     began: Option<f64>,
+    /// The first sample of all.
+    first: Option<f64>,
 }
 
 impl Samples {
     pub(super) fn new(window: f64) -> Self {
         let buckets = VecDeque::with_capacity(BUCKETS_MAX);
-        Self { window, buckets, total: Bucket::default(), began: None }
+        Self { window, buckets, total: Bucket::default(), began: None, first: None }
     }
 
     /// Notes that something is under way again, from which a sample may come: after a pause rates count from
@@ -100,6 +107,7 @@ impl Samples {
             tokens: u64::from(sample.tokens),
         };
         self.total.add(&one);
+        self.first.get_or_insert(now);
         match self.buckets.back_mut() {
             Some(bucket) if now - bucket.first < BUCKET_SECONDS => bucket.add(&one),
             _ => {
@@ -113,17 +121,19 @@ impl Samples {
 
     /// Forgets what is too old and adds up the rest.
     pub(super) fn summary(&mut self, now: f64) -> Summary {
+        let cold = self.first.is_some_and(|first| now - first < COLD_SECONDS);
+        let window = if cold { self.window.max(COLD_WINDOW_SECONDS) } else { self.window };
         while let Some(oldest) = self.buckets.front() {
             let enough = self.total.count - oldest.count >= SAMPLES_MIN;
             let age = now - oldest.last;
-            if age <= self.window || (age <= STRETCH_SECONDS.max(self.window) && !enough) {
+            if age <= window || (age <= STRETCH_SECONDS.max(window) && !enough) {
                 break;
             }
             self.drop_oldest();
         }
         let total = &self.total;
         let since_began = self.began.map_or(f64::INFINITY, |began| now - began).max(SPAN_MIN_SECONDS);
-        let reach = self.buckets.front().map_or(self.window, |oldest| (now - oldest.first).max(self.window));
+        let reach = self.buckets.front().map_or(window, |oldest| (now - oldest.first).max(window));
         Summary {
             count: total.count,
             rate: f64::from(total.count) / reach.min(since_began),
@@ -139,6 +149,7 @@ impl Samples {
         self.total = Bucket::default();
         self.window = window;
         self.began = Some(now);
+        self.first = None;
     }
 
     fn drop_oldest(&mut self) {

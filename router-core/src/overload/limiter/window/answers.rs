@@ -1,7 +1,7 @@
-//! Answers that do not stream hide their first token. While at least about half of the attempts stream, those
-//! that do tell for the others: servers take attempts in turn, so when a stream has its first token, what was
-//! sent before it has its own as well (the overtaking rule). Below that the whole answer takes the first
-//! token's place.
+//! Answers that do not stream hide their first token. While a good third of the attempts stream, those that
+//! do tell for the others: servers take attempts in turn, so when a stream has its first token, what was sent
+//! before it has its own as well (the overtaking rule). Below that the whole answer takes the first token's
+//! place.
 
 use std::collections::VecDeque;
 
@@ -11,10 +11,11 @@ const SHARE_ATTEMPTS: f64 = 200.0;
 /// Attempts before the share is believed.
 const SHARE_ATTEMPTS_MIN: u32 = 8;
 
-/// Below this share of streams the whole answer counts, above [`STREAMS_ENOUGH`] the first token: half, give
-/// or take a little, because each change throws away what was learned.
-const STREAMS_TOO_FEW: f64 = 0.45;
-const STREAMS_ENOUGH: f64 = 0.55;
+/// Below this share of streams the whole answer counts, above [`STREAMS_ENOUGH`] the first token. Where half of the
+/// answers stream their first tokens tell more. Far enough apart for the share's own noise (0.03), because each change
+/// throws away what was learned.
+const STREAMS_TOO_FEW: f64 = 0.3;
+const STREAMS_ENOUGH: f64 = 0.45;
 
 /// First-token time until a stream has shown one.
 const USUAL_SECONDS: f64 = 0.3;

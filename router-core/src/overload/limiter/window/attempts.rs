@@ -9,6 +9,12 @@ use super::probe::Probe;
 /// Samples of an idle server that a slow start takes without asking whether anything was held back.
 const BASE_SAMPLES_FIRST: u32 = 16;
 
+/// Of the attempts that start before anything has answered, so many meet an idle server …
+const IDLE_FIRST: u32 = 2;
+
+/// … and those up to here may have met the others. Later ones were paced.
+const BURST: u32 = 8;
+
 /// Share of the window up to which an attempt meets an idle server.
 const IDLE_RATIO: f64 = 0.5;
 
@@ -30,6 +36,8 @@ pub(super) enum Role {
     /// One of the first: nothing is known of the queue that it met, if any, but there is nothing else to go
     /// by.
     First,
+    /// It started in one burst with others when nothing was known. A sample only if nothing else has told.
+    Burst,
     /// It met an idle server.
     Idle,
     Probe,
@@ -55,10 +63,11 @@ impl FirstTokenWindow {
         }
         let slow_start = self.growth.slow_start();
         if slow_start && self.base.samples() < BASE_SAMPLES_FIRST {
-            return Role::First;
+            let burst = self.base.samples() == 0 && (IDLE_FIRST + 1..=BURST).contains(&self.awaiting);
+            return if burst { Role::Burst } else { Role::First };
         }
         let met_idle = f64::from(self.awaiting) <= (IDLE_RATIO * self.growth.window()).max(1.0);
-        let was_idle = slow_start || now - self.sight.blocked > self.sight.reach;
+        let was_idle = slow_start || now - self.sight.blocked > self.sight.quiet;
         if met_idle && was_idle { Role::Idle } else { Role::Nothing }
     }
 
@@ -67,20 +76,38 @@ impl FirstTokenWindow {
         self.awaiting -= 1;
         self.samples.add(now, sample);
         let (waited, tokens) = (sample.waited, f64::from(sample.tokens));
-        let usual = if self.sight.tokens > 0.0 { self.sight.tokens } else { tokens };
         match underway.role {
             Role::Probe if !sample.measured => self.probe.lost(),
             _ if !sample.measured => {}
-            Role::First => self.base.sample(waited, tokens, usual),
-            Role::Idle => {
-                self.base.sample(waited, tokens, usual);
-                self.probe.idle_seen(now);
-            }
-            Role::Probe => {
+            role => self.learn(role, waited, tokens),
+        }
+        if underway.role == Role::Idle && sample.measured {
+            self.probe.idle_seen(now);
+        }
+    }
+
+    /// What a measured wait says of the base time.
+    fn learn(&mut self, role: Role, waited: f64, tokens: f64) {
+        let whole = self.answers.measure() == Measure::WholeAnswer;
+        let usual = if self.sight.tokens > 0.0 { self.sight.tokens } else { tokens };
+        if whole {
+            self.base.pace(waited, tokens);
+        }
+        let met_idle = match role {
+            Role::First | Role::Idle => true,
+            Role::Burst => self.base.samples() == 0,
+            Role::Nothing | Role::Probe => false,
+        };
+        match (met_idle, whole) {
+            (true, true) => self.base.remainder(waited, tokens),
+            (true, false) => self.base.sample(waited, tokens, usual),
+            (false, _) => {}
+        }
+        if role == Role::Probe {
+            if !whole {
                 self.base.fit(waited, tokens, usual);
-                self.probe.answered(waited, tokens);
             }
-            Role::Nothing => {}
+            self.probe.answered(waited, tokens);
         }
     }
 

@@ -43,12 +43,33 @@ impl Base {
         (self.intercept + self.slope * tokens).max(0.0)
     }
 
+    /// The same for whole answers: nothing is quicker than its tokens.
+    pub(super) fn whole_seconds(&self, tokens: f64) -> f64 {
+        self.intercept.max(0.0) + self.slope * tokens
+    }
+
     /// A sample of an idle server. `mean_tokens` is what is usual now.
     pub(super) fn sample(&mut self, waited: f64, tokens: f64, mean_tokens: f64) {
-        self.samples = self.samples.saturating_add(1);
         self.fit(waited, tokens, mean_tokens);
+        self.remainder(waited, tokens);
+    }
+
+    /// A whole answer, of a busy server or an idle one: what a token takes *now*. What an answer takes beside its
+    /// tokens stays as it was learned.
+    pub(super) fn pace(&mut self, waited: f64, tokens: f64) {
+        self.fit(waited, tokens, 0.0);
+    }
+
+    /// A whole answer of an idle server: what it took beside its tokens.
+    pub(super) fn remainder(&mut self, waited: f64, tokens: f64) {
+        self.samples = self.samples.saturating_add(1);
         let gain = (1.0 / f64::from(self.samples)).max(INTERCEPT_GAIN);
         self.intercept += gain * (waited - self.slope * tokens - self.intercept);
+    }
+
+    /// Whether it is known what a token takes.
+    pub(super) fn has_slope(&self) -> bool {
+        self.slope > 0.0
     }
 
     /// A sample for the slope alone. The line turns around its value at `mean_tokens`, which stays.

@@ -2,6 +2,7 @@
 //! excess wait is real, grows geometrically while the excess is small and somebody is held back, and is paced
 //! until the first answer of a cold start.
 
+use super::answers::Measure;
 use super::sight::Sight;
 
 /// Places that a cold start adds each second until something answers: a fast server answers before it
@@ -22,8 +23,15 @@ const BLOCKED_SECONDS: f64 = 0.2;
 /// Growth in each round (`s0 + te`) in slow start.
 const GROWTH_SLOW_START: f64 = 2.0;
 
+/// A round in slow start is at most so many base times: an endpoint that answers at once shows at once whether it was too much.
+const ROUND_RATIO_SLOW_START: f64 = 2.0;
+
 /// Growth in each round later.
 const GROWTH: f64 = 1.5;
+
+/// Where whole answers count, an answer tells of the window when it ends, and by then growth has gone too far: later
+/// than slow start it goes no further beyond Little's value.
+const GROWTH_BEYOND_LITTLE: f64 = 1.1;
 
 /// A round is at least this long: with a base time near zero growth would outrun the ticks.
 const ROUND_SECONDS_MIN: f64 = 0.1;
@@ -36,6 +44,10 @@ const SAMPLES_TO_JUDGE: u32 = 8;
 
 /// The window may stand at so many times what is used, or Little's value, while nobody is held back.
 const UNUSED_RATIO: f64 = 2.0;
+
+/// A window that nothing speaks against has room for so many, even where several gateways share the endpoint: two calls
+/// that happen to come together are no queue.
+const ROOM_MIN: f64 = 2.0;
 
 /// Time constant with which it falls back to that.
 const UNUSED_DECAY_SECONDS: f64 = 30.0;
@@ -70,9 +82,9 @@ impl Growth {
         self.slow_start
     }
 
-    /// Starts anew with room for those that wait already.
-    pub(super) fn restart(&mut self, awaiting: u32) {
-        *self = Self { window: f64::from(awaiting).max(self.window_min), ..Self::new(self.window_min) };
+    /// Starts anew with a window of this size.
+    pub(super) fn restart(&mut self, window: f64) {
+        *self = Self { window: window.max(self.window_min), ..Self::new(self.window_min) };
     }
 
     /// An attempt ended without an answer while none had ever come: what its waiting had opened is closed
@@ -104,21 +116,35 @@ impl Growth {
             self.slow_start &= sight.excess <= sight.allowed || sight.count < SAMPLES_TO_JUDGE;
         } else if sight.count > 0 || sight.awaiting == 0 {
             if f64::from(sight.awaiting) + 2.0 > self.window {
-                let growth: f64 = if self.slow_start { GROWTH_SLOW_START } else { GROWTH };
-                let round = (sight.base + sight.allowed).max(ROUND_SECONDS_MIN);
-                self.window *= growth.powf(sight.dt.min(BLOCKED_SECONDS) / round);
+                self.grow(sight);
             }
-            self.window = self.window.max(sight.target);
+            self.window = self.window.max(sight.target).max(ROOM_MIN);
         }
+    }
+
+    fn grow(&mut self, sight: &Sight) {
+        let round = sight.base + sight.allowed;
+        let (growth, round) = if self.slow_start {
+            (GROWTH_SLOW_START, round.min(ROUND_RATIO_SLOW_START * sight.base))
+        } else {
+            (GROWTH, round)
+        };
+        let rounds = sight.dt.min(BLOCKED_SECONDS) / round.max(ROUND_SECONDS_MIN);
+        let grown = self.window * growth.powf(rounds);
+        let most = match sight.measure {
+            Measure::WholeAnswer if !self.slow_start => GROWTH_BEYOND_LITTLE * sight.target,
+            Measure::WholeAnswer | Measure::FirstToken => WINDOW_MAX,
+        };
+        self.window = grown.min(most.max(self.window));
     }
 
     fn unused(&mut self, sight: &Sight) {
         // After a cold start the rate lags behind what is under way by one first-token time.
-        let roof = UNUSED_RATIO * sight.target.max(f64::from(sight.awaiting));
+        let roof = (UNUSED_RATIO * sight.target.max(f64::from(sight.awaiting))).max(ROOM_MIN);
         if self.window > roof {
             self.window = (self.window * (-sight.dt / UNUSED_DECAY_SECONDS).exp()).max(roof);
         } else {
-            self.window = self.window.max(sight.target);
+            self.window = self.window.max(sight.target).max(ROOM_MIN);
         }
     }
 }
@@ -144,9 +170,10 @@ mod tests {
             excess,
             target: 8.0,
             awaiting,
+            measure: Measure::FirstToken,
             blocked: 100.0 - blocked_ago,
             blocked_since: 90.0,
-            reach: 5.0,
+            quiet: 5.0,
         }
     }
 
@@ -172,8 +199,28 @@ mod tests {
         roomy.step(&sight(0.1, 5, 0.0));
         assert_eq!(roomy.window(), 10.0);
         let mut slow_start = Growth { slow_start: true, ..at(10.0) };
-        (0..8).for_each(|_| slow_start.step(&sight(0.1, 30, 0.0)));
-        assert!((slow_start.window() - 20.0).abs() < 1e-9);
+        (0..4).for_each(|_| slow_start.step(&sight(0.1, 30, 0.0)));
+        assert!((slow_start.window() - 20.0).abs() < 1e-9, "doubles in twice the base time: {slow_start:?}");
+    }
+
+    #[test]
+    fn whole_answers_tell_late_so_growth_stays_near_littles_value() {
+        let whole = Sight { measure: Measure::WholeAnswer, target: 12.0, ..sight(0.1, 500, 0.0) };
+        let mut growth = at(10.0);
+        (0..200).for_each(|_| growth.step(&whole));
+        assert!((growth.window() - 13.2).abs() < 1e-9, "{growth:?}");
+        let mut slow_start = Growth { slow_start: true, ..at(10.0) };
+        (0..20).for_each(|_| slow_start.step(&whole));
+        assert!(slow_start.window() > 100.0);
+    }
+
+    #[test]
+    fn two_may_come_together_until_the_excess_is_real() {
+        let mut shared = Growth { window_min: 1.0, ..at(1.0) };
+        shared.step(&Sight { target: 0.4, ..sight(0.0, 0, 9.0) });
+        assert_eq!(shared.window(), 2.0);
+        shared.step(&Sight { target: 0.4, ..sight(0.2, 1, 0.0) });
+        assert_eq!(shared.window(), 1.0);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! admit iff  awaiting < floor(max(p_min, P))  and  inflight < floor(D)
-//! r, T       first tokens per second and their mean wait, over the last 5 s                  (samples)
+//! r, T       first tokens per second and their mean wait, over the last 2 s                  (samples)
 //! s0         wait at an idle server: a + b · prompt tokens                                   (base, probe)
 //! te         max(tau, 0.25 · s0), tau = 0.15 · first-token objective
 //! P          r · (te + s0) when T − s0 is above te / 2, else it grows while somebody is held back   (growth)
@@ -54,14 +54,21 @@ use crate::overload::gauges::Gauges;
 /// Excess wait that is allowed as a share of the base time: a slow server's jitter is not a queue.
 const SLACK_FIRST_TOKEN: f64 = 0.25;
 
-/// The same for whole answers: their base time is all of it, a quarter of it would be a long queue.
+/// The same for whole answers of unknown length: their base time is all of it, a quarter of it would be a long queue.
 const SLACK_WHOLE_ANSWER: f64 = 0.10;
 
-/// How far samples look back.
-const REACH_FIRST_TOKEN: f64 = 5.0;
+/// The same for whole answers whose tokens are known: what beside them goes by is known as well as a first token.
+const SLACK_TOKENS_KNOWN: f64 = 0.0;
 
-/// The same for whole answers, which are already as old as they are long.
-const REACH_WHOLE_ANSWER: f64 = 2.0;
+/// How far samples look back. A burst fills a server within a second or two; what was seen before it says that all is
+/// well.
+const REACH_FIRST_TOKEN: f64 = 2.0;
+
+/// The same for whole answers, whose lengths differ: shorter, and their rate swings.
+const REACH_WHOLE_ANSWER: f64 = 5.0;
+
+/// An endpoint counts as not busy when nobody has been refused a place for so long.
+const QUIET_SECONDS: f64 = 5.0;
 
 /// Correction of the window by the wait of answers that do not stream, relative to those that do.
 const HIDDEN_RATIO: (f64, f64) = (0.3, 1.5);
@@ -118,7 +125,7 @@ impl FirstTokenWindow {
             probe: Probe::new(f64::NEG_INFINITY),
             decode_cap: DecodeCap::new(inter_token, window_min),
             foreign: Foreign::new(),
-            sight: Sight::nothing(tau, REACH_FIRST_TOKEN),
+            sight: Sight::nothing(tau, QUIET_SECONDS),
             heard: 0.0,
             window_places: places(growth.window()),
             cap_places: u32::MAX,
@@ -134,34 +141,42 @@ impl FirstTokenWindow {
             underway.role = if underway.awaiting { Role::First } else { Role::Nothing };
             self.awaiting += u32::from(underway.awaiting);
         }
-        self.sight.reach = if whole { REACH_WHOLE_ANSWER } else { REACH_FIRST_TOKEN };
+        // Nothing speaks against the window of before, and whoever comes is not to pay for what callers chose to ask.
+        let kept = if whole && self.sight.excess < self.sight.allowed { self.growth.window() } else { 0.0 };
         self.forget(now);
-        self.growth.restart(self.awaiting);
+        self.growth.restart(f64::from(self.awaiting).max(kept));
         self.publish();
     }
 
     /// Starts anew, as with an endpoint that was never seen; the cap stays.
     fn forget(&mut self, now: f64) {
-        self.samples.reset(now, self.sight.reach);
+        let whole = self.answers.measure() == Measure::WholeAnswer;
+        self.samples.reset(now, if whole { REACH_WHOLE_ANSWER } else { REACH_FIRST_TOKEN });
         self.base = Base::default();
-        self.growth.restart(0);
+        self.growth.restart(0.0);
         self.probe = Probe::new(now);
         self.heard = now;
         self.sight = Sight {
             now: self.sight.now,
             blocked: self.sight.blocked,
-            ..Sight::nothing(self.tau, self.sight.reach)
+            ..Sight::nothing(self.tau, self.sight.quiet)
         };
     }
 
     fn look(&mut self, now: f64) {
         let old = self.sight;
         let summary = self.samples.summary(now);
-        let whole = self.answers.measure() == Measure::WholeAnswer;
         let tokens = summary.tokens.unwrap_or(old.tokens);
         let waited = summary.waited.unwrap_or(old.waited);
-        let base = self.base.seconds(tokens).min(if whole { f64::INFINITY } else { self.base_max });
-        let slack = if whole { SLACK_WHOLE_ANSWER } else { SLACK_FIRST_TOKEN };
+        let base = match self.answers.measure() {
+            Measure::FirstToken => self.base.seconds(tokens).min(self.base_max),
+            Measure::WholeAnswer => self.base.whole_seconds(tokens),
+        };
+        let slack = match self.answers.measure() {
+            Measure::FirstToken => SLACK_FIRST_TOKEN,
+            Measure::WholeAnswer if self.base.has_slope() => SLACK_TOKENS_KNOWN,
+            Measure::WholeAnswer => SLACK_WHOLE_ANSWER,
+        };
         let allowed = self.tau.max(slack * base);
         self.sight = Sight {
             now,
@@ -176,6 +191,7 @@ impl FirstTokenWindow {
             excess: waited - base,
             target: summary.rate * (allowed + base) * hidden_ratio(&summary),
             awaiting: self.awaiting,
+            measure: self.answers.measure(),
             ..old
         };
     }
@@ -204,7 +220,7 @@ impl Limiter for FirstTokenWindow {
     fn admit(&mut self, now: Duration, attempt: Attempt) -> Option<Place> {
         let now = now.as_secs_f64();
         if self.room(now) == 0 || self.slots.used() >= self.cap_places {
-            if now - self.sight.blocked > self.sight.reach {
+            if now - self.sight.blocked > self.sight.quiet {
                 self.sight.blocked_since = now;
             }
             self.sight.blocked = now;

@@ -163,7 +163,7 @@ impl Probe {
 
     fn maybe_start(&mut self, sight: &Sight) {
         let Sight { now, waited, .. } = *sight;
-        let high = sight.blocked_within(sight.reach)
+        let high = sight.blocked_within(sight.quiet)
             && sight.count >= SPIRAL_SAMPLES_MIN
             && sight.excess > SPIRAL_RATIO * sight.allowed;
         if !high || sight.dt > GAP_SECONDS {
@@ -172,7 +172,7 @@ impl Probe {
         let pause =
             if self.raised { RAISED_WAITS * waited } else { SPIRAL_SECONDS_MIN.max(SPIRAL_WAITS * waited) };
         let spiral = now - self.high_since > 1.5 * waited + 0.5 && now - self.ended > pause;
-        let long_blocked = sight.blocked_within(sight.reach) && now - sight.blocked_since > sight.reach;
+        let long_blocked = sight.blocked_within(sight.quiet) && now - sight.blocked_since > sight.quiet;
         let due = long_blocked && now - self.idle_seen.max(self.ended) > EVERY_SECONDS;
         if sight.base > 0.0 && (spiral || due) {
             let window = (self.ratio * sight.rate * sight.base).max(1.0);

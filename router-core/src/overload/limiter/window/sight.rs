@@ -1,5 +1,7 @@
 //! What the rules look at, once a tick.
 
+use super::answers::Measure;
+
 /// The endpoint as it is seen at one moment. Times in seconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sight {
@@ -26,17 +28,19 @@ pub(super) struct Sight {
     /// Little's value: `r · (te + s0)`.
     pub(super) target: f64,
     pub(super) awaiting: u32,
+    /// What times are taken to.
+    pub(super) measure: Measure,
     /// When somebody was last refused a place.
     pub(super) blocked: f64,
-    /// Since when that goes on without a pause longer than `reach`.
+    /// Since when that goes on without a pause longer than `quiet`.
     pub(super) blocked_since: f64,
-    /// How far the samples look back.
-    pub(super) reach: f64,
+    /// How long nobody must have been refused a place before an endpoint counts as not busy.
+    pub(super) quiet: f64,
 }
 
 impl Sight {
     /// Nothing has been seen yet.
-    pub(super) fn nothing(tau: f64, reach: f64) -> Self {
+    pub(super) fn nothing(tau: f64, quiet: f64) -> Self {
         Self {
             now: 0.0,
             dt: 0.0,
@@ -51,9 +55,10 @@ impl Sight {
             excess: 0.0,
             target: 0.0,
             awaiting: 0,
+            measure: Measure::FirstToken,
             blocked: f64::NEG_INFINITY,
             blocked_since: f64::NEG_INFINITY,
-            reach,
+            quiet,
         }
     }
 

@@ -67,8 +67,8 @@ fn window() -> Driven {
 }
 
 #[test]
-fn starts_with_two_and_one_where_gateways_share() {
-    assert_eq!(window().admit_all().len(), 2);
+fn starts_with_a_burst_and_with_one_where_gateways_share() {
+    assert_eq!(window().admit_all().len(), 8);
     let mut shared =
         Driven::new(FirstTokenWindowSettings { gateways: 8, ..FirstTokenWindowSettings::default() });
     assert_eq!(shared.admit_all().len(), 1);
@@ -80,12 +80,54 @@ fn a_first_token_makes_room_and_the_end_of_an_answer_does_not() {
     let mut driven = window();
     let places = driven.admit_all();
     driven.first_token(&places[0]);
-    assert_eq!((driven.read().inflight, driven.read().awaiting_first_token, driven.read().free), (2, 1, 1));
+    assert_eq!((driven.read().inflight, driven.read().awaiting_first_token, driven.read().free), (8, 7, 1));
     // Said twice, or without a place, it counts once.
     driven.first_token(&places[0]);
-    assert_eq!(driven.read().awaiting_first_token, 1);
+    assert_eq!(driven.read().awaiting_first_token, 7);
     places.into_iter().for_each(|place| driven.release(place, WHOLE));
     assert_eq!((driven.read().inflight, driven.read().awaiting_first_token), (0, 0));
+}
+
+#[test]
+fn those_of_the_first_burst_that_met_the_others_say_nothing_of_the_base_time() {
+    let mut driven = window();
+    for place in driven.admit_all() {
+        // One after the other: the eighth waited for seven.
+        driven.pass(0.1);
+        driven.first_token(&place);
+        driven.release(place, WHOLE);
+    }
+    driven.pass(0.05);
+    assert_eq!(driven.read().base_first_token.map(millis), Some(150), "the mean of the first two");
+}
+
+#[test]
+fn where_the_first_two_leave_another_of_the_burst_tells() {
+    let mut driven = window();
+    let mut burst = driven.admit_all();
+    burst.drain(..2).for_each(|place| driven.release(place, End::Cancelled));
+    driven.pass(0.2);
+    driven.first_token(&burst[0]);
+    driven.pass(0.05);
+    assert_eq!(driven.read().base_first_token.map(millis), Some(200));
+    burst.into_iter().for_each(|place| driven.release(place, WHOLE));
+}
+
+#[test]
+fn a_fast_server_whose_answers_do_not_stream_is_soon_free_for_all() {
+    let mut driven = window();
+    let hidden = Attempt { stream: false, ..STREAM };
+    let (mut started, mut seconds) = (0, 0.0);
+    // Thirty-two callers, each with its next call when the last has been answered.
+    while started < 2_000 {
+        let places: Vec<_> = (0..32).map_while(|_| driven.window.admit(driven.now, hidden)).collect();
+        started += places.len();
+        driven.now += Duration::from_millis(1);
+        places.into_iter().for_each(|place| driven.release(place, WHOLE));
+        driven.pass(0.05);
+        seconds += 0.05;
+    }
+    assert!(seconds < 0.05 * (2_000.0 / 32.0) + 0.5, "held back for {seconds} s");
 }
 
 #[test]
