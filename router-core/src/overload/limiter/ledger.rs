@@ -40,7 +40,7 @@ pub(super) struct Ended {
 
 impl Ledger {
     pub(super) fn new() -> Self {
-        let samples = Samples::new(READING_SECONDS);
+        let samples = Samples::new();
         Self { slots: Slots::default(), awaiting: 0, samples, summary: Summary::default() }
     }
 
@@ -89,7 +89,7 @@ impl Ledger {
     }
 
     pub(super) fn tick(&mut self, now: Duration) {
-        self.summary = self.samples.summary(now.as_secs_f64());
+        self.summary = self.samples.summary(now.as_secs_f64(), READING_SECONDS);
     }
 
     pub(super) fn read(&self, limit: u32) -> Reading {

@@ -64,10 +64,9 @@ struct Bucket {
     tokens: u64,
 }
 
-/// The samples of the last `window` seconds, stretched back to ten while they are fewer than sixteen.
+/// The samples of the last seconds, stretched back to ten while they are fewer than sixteen.
 #[derive(Debug)]
 pub(super) struct Samples {
-    window: f64,
     buckets: VecDeque<Bucket>,
     total: Bucket,
     /// Since when there has been anything to measure.
@@ -77,9 +76,9 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    pub(super) fn new(window: f64) -> Self {
+    pub(super) fn new() -> Self {
         let buckets = VecDeque::with_capacity(BUCKETS_MAX);
-        Self { window, buckets, total: Bucket::default(), began: None, first: None }
+        Self { buckets, total: Bucket::default(), began: None, first: None }
     }
 
     /// Notes that something is under way again, from which a sample may come: after a pause rates count from
@@ -119,10 +118,10 @@ impl Samples {
         }
     }
 
-    /// Forgets what is too old and adds up the rest.
-    pub(super) fn summary(&mut self, now: f64) -> Summary {
+    /// Forgets what is older than a window of so many seconds and adds up the rest.
+    pub(super) fn summary(&mut self, now: f64, window: f64) -> Summary {
         let cold = self.first.is_some_and(|first| now - first < COLD_SECONDS);
-        let window = if cold { self.window.max(COLD_WINDOW_SECONDS) } else { self.window };
+        let window = if cold { window.max(COLD_WINDOW_SECONDS) } else { window };
         while let Some(oldest) = self.buckets.front() {
             let enough = self.total.count - oldest.count >= SAMPLES_MIN;
             let age = now - oldest.last;
@@ -143,11 +142,10 @@ impl Samples {
         }
     }
 
-    /// Starts anew, with another window.
-    pub(super) fn reset(&mut self, now: f64, window: f64) {
+    /// Starts anew.
+    pub(super) fn reset(&mut self, now: f64) {
         self.buckets.clear();
         self.total = Bucket::default();
-        self.window = window;
         self.began = Some(now);
         self.first = None;
     }
@@ -199,7 +197,7 @@ mod tests {
     fn buckets_tell_the_same_as_every_sample_kept() {
         for (rate, tolerance) in [(0.5, 1e-6), (2.0, 0.08), (30.0, 0.03), (2_000.0, 0.02)] {
             let mut random = SmallRng::seed_from_u64(7);
-            let (mut samples, mut all, mut now, mut ticked) = (Samples::new(5.0), Vec::new(), 0.0, 0.0);
+            let (mut samples, mut all, mut now, mut ticked) = (Samples::new(), Vec::new(), 0.0, 0.0);
             samples.expect(now);
             while now < 40.0 {
                 now += -(1.0 - random.random::<f64>()).ln() / rate;
@@ -208,7 +206,7 @@ mod tests {
                 all.push((now, waited));
                 if now > 15.0 && now - ticked > 0.3 {
                     ticked = now;
-                    let (summary, (rate, mean)) = (samples.summary(now), exact(&all, now, 5.0));
+                    let (summary, (rate, mean)) = (samples.summary(now, 5.0), exact(&all, now, 5.0));
                     assert!((summary.rate / rate - 1.0).abs() <= tolerance, "{} for {rate}", summary.rate);
                     assert!((summary.waited.unwrap() / mean - 1.0).abs() <= 2.0 * tolerance);
                 }
@@ -219,45 +217,45 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_even_if_nobody_asks() {
-        let mut samples = Samples::new(5.0);
+        let mut samples = Samples::new();
         for step in 0..100_000 {
             samples.add(f64::from(step) * 0.03, Sample { waited: 1.0, tokens: 3, measured: true });
         }
         assert!(samples.buckets.capacity() < 2 * BUCKETS_MAX);
-        let summary = samples.summary(3_000.0);
+        let summary = samples.summary(3_000.0, 5.0);
         assert!((summary.rate - 33.3).abs() < 1.0, "{}", summary.rate);
         assert_eq!((summary.waited, summary.tokens), (Some(1.0), Some(3.0)));
     }
 
     #[test]
     fn a_few_samples_stretch_the_window_to_ten_seconds_and_no_further() {
-        let mut samples = Samples::new(5.0);
+        let mut samples = Samples::new();
         samples.expect(0.0);
         for at in [1.0, 2.0, 9.0] {
             samples.add(at, Sample { waited: at, tokens: 0, measured: true });
         }
-        assert_eq!(samples.summary(10.0).count, 3);
-        assert_eq!(samples.summary(11.5).count, 2);
-        assert_eq!(samples.summary(30.0), Summary::default());
+        assert_eq!(samples.summary(10.0, 5.0).count, 3);
+        assert_eq!(samples.summary(11.5, 5.0).count, 2);
+        assert_eq!(samples.summary(30.0, 5.0), Summary::default());
     }
 
     #[test]
     fn after_a_pause_the_rate_counts_from_the_first_attempt() {
-        let mut samples = Samples::new(5.0);
+        let mut samples = Samples::new();
         samples.add(1.0, Sample { waited: 9.0, tokens: 0, measured: true });
         samples.expect(100.0);
         for step in 0..20 {
             samples.add(100.0 + f64::from(step) * 0.05, Sample { waited: 0.1, tokens: 0, measured: true });
         }
-        assert!((samples.summary(101.0).rate - 20.0).abs() < 0.1);
+        assert!((samples.summary(101.0, 5.0).rate - 20.0).abs() < 0.1);
     }
 
     #[test]
     fn an_estimated_wait_counts_in_the_rate_but_not_in_the_mean() {
-        let mut samples = Samples::new(5.0);
+        let mut samples = Samples::new();
         samples.add(1.0, Sample { waited: 1.0, tokens: 0, measured: true });
         samples.add(1.0, Sample { waited: 3.0, tokens: 0, measured: false });
-        let summary = samples.summary(2.0);
+        let summary = samples.summary(2.0, 5.0);
         assert_eq!((summary.count, summary.waited, summary.waited_all), (2, Some(1.0), Some(2.0)));
     }
 }

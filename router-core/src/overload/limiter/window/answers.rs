@@ -17,6 +17,9 @@ const SHARE_ATTEMPTS_MIN: u32 = 8;
 const STREAMS_TOO_FEW: f64 = 0.3;
 const STREAMS_ENOUGH: f64 = 0.45;
 
+/// Above this share of streams the others hardly matter.
+const STREAMS_NEARLY_ALL: f64 = 0.85;
+
 /// First-token time until a stream has shown one.
 const USUAL_SECONDS: f64 = 0.3;
 
@@ -85,6 +88,11 @@ impl Answers {
             self.hidden.clear();
         }
         changed
+    }
+
+    /// Whether so many answers hide their first token that those that show it are few.
+    pub(super) fn many_hidden(&self) -> bool {
+        self.streams < STREAMS_NEARLY_ALL
     }
 
     /// An attempt that does not stream has started.

@@ -64,8 +64,9 @@ const SLACK_TOKENS_KNOWN: f64 = 0.0;
 /// well.
 const REACH_FIRST_TOKEN: f64 = 2.0;
 
-/// The same for whole answers, whose lengths differ: shorter, and their rate swings.
-const REACH_WHOLE_ANSWER: f64 = 5.0;
+/// The same for whole answers, whose lengths differ: shorter, and their rate swings. And where many first tokens are not
+/// seen: shorter, and the mean of those that are swings.
+const REACH_LONG: f64 = 5.0;
 
 /// An endpoint counts as not busy when nobody has been refused a place for so long.
 const QUIET_SECONDS: f64 = 5.0;
@@ -119,7 +120,7 @@ impl FirstTokenWindow {
             slots: Slots::default(),
             awaiting: 0,
             answers: Answers::new(),
-            samples: Samples::new(REACH_FIRST_TOKEN),
+            samples: Samples::new(),
             base: Base::default(),
             growth,
             probe: Probe::new(f64::NEG_INFINITY),
@@ -150,8 +151,7 @@ impl FirstTokenWindow {
 
     /// Starts anew, as with an endpoint that was never seen; the cap stays.
     fn forget(&mut self, now: f64) {
-        let whole = self.answers.measure() == Measure::WholeAnswer;
-        self.samples.reset(now, if whole { REACH_WHOLE_ANSWER } else { REACH_FIRST_TOKEN });
+        self.samples.reset(now);
         self.base = Base::default();
         self.growth.restart(0.0);
         self.probe = Probe::new(now);
@@ -165,7 +165,8 @@ impl FirstTokenWindow {
 
     fn look(&mut self, now: f64) {
         let old = self.sight;
-        let summary = self.samples.summary(now);
+        let long = self.answers.many_hidden() || self.answers.measure() == Measure::WholeAnswer;
+        let summary = self.samples.summary(now, if long { REACH_LONG } else { REACH_FIRST_TOKEN });
         let tokens = summary.tokens.unwrap_or(old.tokens);
         let waited = summary.waited.unwrap_or(old.waited);
         let base = match self.answers.measure() {
