@@ -136,7 +136,7 @@ const SLOTS_TEXT: &str = "4";
 /// Of all slots together: the longest prompt and answer of the workload, four times.
 const CONTEXT_TOKENS: &str = "24576";
 /// Tried for the attainable level: the slots, and a short queue before them.
-const LIMITS: [u32; 4] = [4, 5, 6, 8];
+const LIMITS: [u32; 5] = [4, 6, 8, 12, 16];
 const CALIBRATION: Duration = Duration::from_secs(20);
 /// A model may be tens of gigabytes on a disk.
 const LOADING_MAX: Duration = Duration::from_secs(300);
