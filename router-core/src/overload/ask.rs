@@ -7,6 +7,7 @@
 //! | `x-weir-deadline-ms` | a positive whole number, counted from arrival | 400 |
 //! | `x-weir-segment` | name of a segment; only where the listener trusts it | 400 |
 //! | `x-stainless-timeout`, `x-stainless-read-timeout` | seconds, set by SDKs on their own account | ignored |
+//! | `x-stainless-retry-count` | a number, `0` for the first time | taken for a repetition |
 
 use std::time::Duration;
 
@@ -24,6 +25,12 @@ pub const SDK_TIMEOUT: &str = "x-stainless-timeout";
 /// What they give each read of it.
 pub const SDK_READ_TIMEOUT: &str = "x-stainless-read-timeout";
 
+/// How often an SDK has asked for the same before.
+pub const RETRY_COUNT: &str = "x-stainless-retry-count";
+
+/// All of them.
+pub const HEADERS: [&str; 6] = [PRIORITY, DEADLINE_MS, SEGMENT, SDK_TIMEOUT, SDK_READ_TIMEOUT, RETRY_COUNT];
+
 /// Longest time that a caller's word is taken for; what is longer bounds nothing.
 const WORD_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -38,6 +45,8 @@ pub struct Ask {
     pub sdk_timeout: Option<Duration>,
     /// What its SDK gives each read.
     pub sdk_read_timeout: Option<Duration>,
+    /// Whether its SDK asks again for what was refused before.
+    pub repeated: bool,
 }
 
 /// How long a caller waits, counted from the arrival of its call. `None` is for as long as it takes.
@@ -61,6 +70,7 @@ impl Ask {
             deadline: header(DEADLINE_MS).map(deadline).transpose()?.flatten(),
             sdk_timeout: header(SDK_TIMEOUT).and_then(seconds),
             sdk_read_timeout: header(SDK_READ_TIMEOUT).and_then(seconds),
+            repeated: header(RETRY_COUNT).is_some_and(|count| count != b"0"),
         })
     }
 

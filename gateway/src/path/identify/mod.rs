@@ -4,6 +4,7 @@
 mod body;
 mod memory;
 mod models;
+mod words;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use router_core::identify::{Edit, as_stream, scan};
 use router_core::overload::ask::{self, Ask};
 use router_core::overload::estimate::sampled;
 use tower::Service;
+use words::Words;
 
 use super::accept::{Origin, discard};
 use super::dialect::Known;
@@ -174,16 +176,10 @@ struct Found {
 
 /// Who calls, and what for, by the head alone.
 fn who(snapshot: &Snapshot, origin: &Origin, head: &Parts) -> Result<(Segment, Ask), Reason> {
-    let header = |name: &'static str| head.headers.get(name).map(http::HeaderValue::as_bytes);
-    for name in [ask::PRIORITY, ask::DEADLINE_MS].into_iter().chain(origin.trusted.then_some(ask::SEGMENT)) {
-        // Readers would disagree on which one counts.
-        if head.headers.get_all(name).iter().nth(1).is_some() {
-            return Err(Reason::InvalidHeader { header: name, wanted: "given only once" });
-        }
-    }
-    let ask = Ask::read(header)?;
+    let words = Words::of(&head.headers, origin.trusted)?;
+    let ask = Ask::read(|name| words.get(name))?;
     let config = &snapshot.config;
-    let index = match header(ask::SEGMENT).filter(|_| origin.trusted) {
+    let index = match words.get(ask::SEGMENT).filter(|_| origin.trusted) {
         Some(named) => ask::segment(named, &config.segments)?,
         None => config.anonymous,
     };

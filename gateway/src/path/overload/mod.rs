@@ -11,7 +11,6 @@ mod plan;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::HeaderName;
 use router_core::config::NonStreaming;
 use router_core::dialect::{Dialect, Reason};
 use router_core::overload::dispatch::{self, Arrival, Demand, Refusal, Targets};
@@ -25,9 +24,6 @@ use super::Failure;
 use super::identify::Call;
 use super::telemetry::AdmissionMetrics;
 use crate::snapshot::{Route, Target};
-
-/// Tells that an SDK asks again what was refused before.
-const RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count");
 
 /// A call that may start.
 #[derive(Debug)]
@@ -84,7 +80,6 @@ fn arrival(call: &Call, bound: Option<usize>) -> Arrival {
     let stream = call.account.facts().stream;
     let speaks = |target: usize| call.route.targets[target].pool.dialects.contains(call.intent.dialect);
     let targets = (0..call.route.targets.len()).filter(|target| speaks(*target));
-    let repeated = call.head.headers.get(&RETRY_COUNT).is_some_and(|count| count.as_bytes() != b"0");
     let segment = &call.snapshot.config.segments[call.segment.index];
     let patience = call.ask.patience(segment.objective.first_token, stream);
     Arrival {
@@ -102,7 +97,7 @@ fn arrival(call: &Call, bound: Option<usize>) -> Arrival {
         stream: (stream || is_streamed(call)) && call.intent.dialect != Dialect::Passthrough,
         patience: patience.first_token,
         answer_within: patience.answer,
-        demand: if repeated { Demand::Repeated } else { Demand::New },
+        demand: if call.ask.repeated { Demand::Repeated } else { Demand::New },
         random: rand::random(),
     }
 }
