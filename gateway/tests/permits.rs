@@ -16,7 +16,7 @@ use support::http2::{DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, Raw, fi
 use support::refusal::{DIALECTS, OPENAI, assert_refused};
 use support::socket::BlackHole;
 use support::upstream::{Upstream, answer, completion};
-use support::weir::Weir;
+use support::weir::{Folder, Weir};
 use support::{eventually, pause};
 
 const BEGUN: &[(&str, &str)] = &[(HOW, "begun")];
@@ -218,16 +218,27 @@ fn refusing_once(status: &'static str, after: &'static str) -> Upstream {
     })
 }
 
+/// A pool's own key.
+fn own_key(files: &Folder) -> String {
+    format!(", key: {{ file: \"{}\" }}", files.write("key", "k\n").display())
+}
+
 #[test]
 fn when_the_upstream_takes_no_more_and_it_is_left_alone_for_as_long_as_it_says() {
-    for status in ["429 Too Many Requests", "503 Service Unavailable"] {
+    let files = Folder::new();
+    let key = own_key(&files);
+    let (spent, unavailable, overloaded) =
+        ("429 Too Many Requests", "503 Service Unavailable", "529 Site Is Overloaded");
+    let cases =
+        [(spent, &*key), (unavailable, ""), (unavailable, &key), (overloaded, ""), (overloaded, &key)];
+    for (status, key) in cases {
         let upstream = refusing_once(status, "3");
-        let weir = Weir::configured(&one_at_a_time(&upstream.url(), "", "", ""));
+        let weir = Weir::configured(&one_at_a_time(&upstream.url(), key, "", ""));
         let refused = chat(&weir.data, ASK);
         assert!(status.starts_with(&refused.status.to_string()), "{refused:?}");
         assert_eq!(refused.header("retry-after"), Some("3"), "the upstream's own word");
         nothing_left(&weir);
-        assert_eq!(topic(&weir, "m")["endpoints_ready"], 0);
+        assert_eq!(topic(&weir, "m")["endpoints_ready"], 0, "{status}");
         let mut waits = ask(&weir, "waits", &[], ASK);
         stands(&weir, 1, 0);
         assert_eq!(upstream.got().len(), 1, "it rests");
@@ -237,11 +248,33 @@ fn when_the_upstream_takes_no_more_and_it_is_left_alone_for_as_long_as_it_says()
     }
 }
 
+/// Where the caller's own key goes up, a 429 is about that key, however long it is to last.
+#[test]
+fn when_one_callers_key_is_spent_the_others_are_served() {
+    let upstream = Upstream::with(|got, socket| {
+        let spent = [("retry-after", "60"), ("retry-after-ms", "60000")];
+        let refusal = answer("429 Too Many Requests", &spent, br#"{"error":{"message":"spent"}}"#);
+        let is_spent = got.header("authorization") == Some("Bearer spent");
+        socket.write_all(&if is_spent { refusal } else { completion() }).is_ok()
+    });
+    let weir = Weir::configured(&one_at_a_time(&upstream.url(), "", ", queue: { wait: 30s }", ""));
+    for round in 1..=3 {
+        let refused = ask(&weir, "spent", &[("authorization", "Bearer spent")], ASK).answer();
+        assert_eq!((refused.status, refused.header("retry-after")), (429, Some("60")), "the upstream's own");
+        let served = ask(&weir, "other", &[("authorization", "Bearer other")], ASK).answer();
+        assert_eq!(served.status, 200, "{}", served.text());
+        assert_eq!(upstream.got().len(), 2 * round);
+    }
+    nothing_left(&weir);
+}
+
 #[test]
 fn when_one_of_two_endpoints_rests_the_other_gets_the_calls() {
+    let files = Folder::new();
     let (resting, other) = (refusing_once("429 Too Many Requests", "60"), Upstream::new());
     let second = format!("{}\" }}, {{ url: \"{}", resting.url(), other.url());
-    let weir = Weir::configured(&one_at_a_time(&second, ", balance: round_robin", "", ""));
+    let pool = format!(", balance: round_robin{}", own_key(&files));
+    let weir = Weir::configured(&one_at_a_time(&second, &pool, "", ""));
     let answers: Vec<_> = (0..10).map(|_| chat(&weir.data, ASK).status).collect();
     assert_eq!(answers.iter().filter(|status| **status == 429).count(), 1, "{answers:?}");
     assert_eq!((resting.got().len(), other.got().len()), (1, 9));
@@ -250,9 +283,9 @@ fn when_one_of_two_endpoints_rests_the_other_gets_the_calls() {
 
 #[test]
 fn when_the_rest_is_longer_than_any_call_waits_the_answer_is_no_endpoint() {
-    let upstream = refusing_once("429 Too Many Requests", "60");
+    let upstream = refusing_once("503 Service Unavailable", "60");
     let weir = Weir::configured(&one_at_a_time(&upstream.url(), "", ", queue: { wait: 5s }", ""));
-    assert_eq!(chat(&weir.data, ASK).status, 429);
+    assert_eq!(chat(&weir.data, ASK).status, 503);
     for _ in 0..3 {
         let answer = chat(&weir.data, ASK);
         assert_refused(&answer, OPENAI, 503, "no_endpoint");

@@ -12,7 +12,7 @@ const ELEVATED: f64 = 0.7;
 const HIGH: f64 = 1.0;
 /// A level is left downwards only so far below where it began.
 const HYSTERESIS: f64 = 0.1;
-/// A level stays at least so long, and a refusal counts for as long.
+/// A level falls only so long after there was last reason for it. A refusal is one for [`Level::Critical`].
 pub const DWELL: Duration = Duration::from_secs(2);
 /// Refusals per second are a mean over about so many seconds: an autoscaler asks every 1 to 30.
 const REFUSALS_MEMORY: f64 = 10.0;
@@ -58,28 +58,26 @@ impl Level {
     }
 }
 
-/// A level that does not flap.
+/// A level that does not flap: it rises at once, since whoever is to act must hear of it, a refusal above all, and
+/// falls late.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Gauge {
     level: Level,
-    /// Since when; `None` while it never changed.
-    since: Option<Duration>,
+    /// When there was last reason for it.
+    reached: Duration,
 }
 
 impl Gauge {
     /// The level, given how near the set point is and when a call was last refused.
     pub fn update(&mut self, now: Duration, saturation: f64, refused: Option<Duration>) -> Level {
-        let critical = refused.is_some_and(|refused| now.saturating_sub(refused) < DWELL);
-        let up = Level::of(saturation, 0.0);
-        // Upwards at the threshold, downwards only 0.1 below it.
-        let wanted = if critical {
-            Level::Critical
-        } else {
-            up.max(self.level.min(Level::of(saturation, HYSTERESIS)))
+        let critical = refused.filter(|refused| now.saturating_sub(*refused) < DWELL);
+        let wanted = match critical {
+            Some(_) => Level::Critical,
+            // Upwards at the threshold, downwards only 0.1 below it.
+            None => Level::of(saturation, 0.0).max(self.level.min(Level::of(saturation, HYSTERESIS))),
         };
-        let dwelt = self.since.is_none_or(|since| now.saturating_sub(since) >= DWELL);
-        if wanted != self.level && dwelt {
-            *self = Self { level: wanted, since: Some(now) };
+        if wanted >= self.level || now.saturating_sub(self.reached) >= DWELL {
+            *self = Self { level: wanted, reached: critical.unwrap_or(now) };
         }
         self.level
     }
@@ -317,6 +315,7 @@ mod tests {
     use super::*;
 
     const SEC: Duration = Duration::from_secs(1);
+    const MS: Duration = Duration::from_millis(1);
 
     #[test]
     fn levels_rise_at_the_threshold_and_fall_a_tenth_below_it() {
@@ -332,12 +331,40 @@ mod tests {
     }
 
     #[test]
-    fn a_level_stays_two_seconds() {
+    fn a_level_rises_at_once_and_stays_two_seconds_after_it_was_last_reached() {
         let mut gauge = Gauge::default();
         assert_eq!(gauge.update(SEC * 10, 0.8, None), Level::Elevated);
-        assert_eq!(gauge.update(SEC * 11, 2.0, None), Level::Elevated);
-        assert_eq!(gauge.update(SEC * 11, 0.0, None), Level::Elevated);
-        assert_eq!(gauge.update(SEC * 12, 2.0, None), Level::High);
+        assert_eq!(gauge.update(SEC * 10 + MS, 2.0, None), Level::High);
+        assert_eq!(gauge.update(SEC * 11, 0.0, None), Level::High);
+        assert_eq!(gauge.update(SEC * 11 + 500 * MS, 1.0, None), Level::High, "reached again");
+        assert_eq!(gauge.update(SEC * 13, 0.0, None), Level::High);
+        assert_eq!(gauge.update(SEC * 13 + 500 * MS, 0.8, None), Level::Elevated);
+        assert_eq!(gauge.update(SEC * 15, 0.0, None), Level::Elevated);
+        assert_eq!(gauge.update(SEC * 15 + 500 * MS, 0.0, None), Level::Normal);
+        assert_eq!(gauge.update(SEC * 15 + 501 * MS, 0.8, None), Level::Elevated);
+    }
+
+    #[test]
+    fn a_level_that_load_reaches_now_and_then_does_not_flap() {
+        let mut gauge = Gauge::default();
+        gauge.update(SEC, 1.1, None);
+        let levels = (0..100).map(|quarter| {
+            let saturation = if quarter % 4 == 3 { 1.1 } else { 0.2 };
+            gauge.update(SEC + 250 * MS * quarter, saturation, None)
+        });
+        assert!(levels.into_iter().all(|level| level == Level::High));
+    }
+
+    #[test]
+    fn refusals_are_never_missed() {
+        for dwelt in (0..=2_000).step_by(250) {
+            let mut gauge = Gauge::default();
+            assert_eq!(gauge.update(SEC * 10, 0.8, None), Level::Elevated);
+            let refused = SEC * 10 + MS * dwelt;
+            assert_eq!(gauge.update(refused, 0.1, Some(refused)), Level::Critical, "{dwelt} ms later");
+            assert_eq!(gauge.update(refused + SEC, 0.1, Some(refused)), Level::Critical);
+            assert_eq!(gauge.update(refused + 2 * SEC, 0.1, Some(refused)), Level::Normal);
+        }
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub(crate) async fn send(call: &mut Call, target: &Target, mut permit: Permit) -
     call.account.facts().upstream = Some(dispatched.elapsed());
     let (mut response, mut lease) =
         exchanged.inspect_err(|failure| note_limit(&call.account, &failure.reason))?;
-    permit.answered(response.status(), response.headers());
+    permit.answered(response.status(), response.headers(), pool);
     check(&response, pool)?;
     if call.intent.dialect == Dialect::Passthrough && is_events(response.headers()) {
         clocks.turn_to_stream();

@@ -207,7 +207,7 @@ impl Dispatcher {
         waits
     }
 
-    /// The endpoint of this attempt takes no further ones until then (an upstream's 429 or 503 with `retry-after`).
+    /// The endpoint of this attempt takes no further ones until then (an upstream's 429, 503 or 529).
     /// To be told before the attempt's end is.
     pub fn rest(&mut self, now: Duration, permit: PermitId, until: Duration) {
         let Some(held) = self.permits.find(permit.0) else { return };

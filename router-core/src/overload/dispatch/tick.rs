@@ -6,7 +6,7 @@ use super::Dispatcher;
 use super::call::Decision;
 use crate::dialect::Shed;
 
-/// How often levels are looked at: they stay two seconds in any case.
+/// How often levels are looked at. No refusal is missed in between: each counts for two seconds.
 const SETTLE: Duration = Duration::from_millis(250);
 
 impl Dispatcher {

@@ -71,7 +71,7 @@ pub enum End {
         /// Tokens of the answer, as the server counted them, else as events were counted; `None` if nobody did.
         output_tokens: Option<u32>,
     },
-    /// The endpoint answered 429 or 503: it takes no more than it has. No sample.
+    /// The endpoint answered 429, 503 or 529: it takes no more than it has. No sample.
     Refused,
     /// Without an answer: its caller left, its connection broke, a clock ended it, another status came. No sample.
     Cancelled,

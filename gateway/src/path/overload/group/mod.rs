@@ -2,6 +2,8 @@
 //! that lets it go on; nobody asks again.
 
 mod readings;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -179,7 +181,8 @@ impl Group {
             let admission = state.dispatcher.arrive(now, arrival, &mut decisions);
             let arrived = match admission {
                 Admission::Started(start) => {
-                    state.admitted(self, start, arrival.topic).map_or_else(Arrived::Refused, Arrived::Started)
+                    let admitted = state.admitted(self, start, Some(arrival.topic), &mut decisions);
+                    admitted.map_or_else(Arrived::Refused, Arrived::Started)
                 }
                 Admission::Refused(refusal) => Arrived::Refused(refusal),
                 Admission::Queued(id) => {
@@ -274,18 +277,22 @@ impl Group {
     /// Finds those whom decisions are about, and rings the ticker if it sleeps while there is something to do.
     fn settle(self: &Arc<Self>, state: &mut State, mut decisions: Vec<Decision>) -> Told {
         let mut told = Vec::new();
-        for decision in decisions.drain(..) {
+        let mut next = 0;
+        // Places that are given back here start others: there may be more to settle by the end than at the start.
+        while let Some(decision) = decisions.get(next).copied() {
+            next += 1;
             let (call, decided) = match decision {
                 Decision::Start(start) => (start.call, Ok(start)),
                 Decision::Drop { call, refusal } => (call, Err(refusal)),
             };
-            let Some(waiter) = state.waiting.remove(&call) else { continue };
+            let waiter = state.waiting.remove(&call);
             let decided = decided.and_then(|start| {
-                let topic = state.topic(&waiter.route).unwrap_or(usize::MAX);
-                state.admitted(self, start, topic)
+                let topic = waiter.as_ref().and_then(|waiter| state.topic(&waiter.route));
+                state.admitted(self, start, topic, &mut decisions)
             });
-            told.push((waiter.tell, decided));
+            told.extend(waiter.map(|waiter| (waiter.tell, decided)));
         }
+        decisions.clear();
         state.decisions = decisions;
         if state.asleep && state.dispatcher.next_wakeup(self.clock.now()).is_some() {
             state.asleep = false;
@@ -316,16 +323,25 @@ impl State {
         self.members.topics.iter().position(|member| *member == topic)
     }
 
-    /// What a start means, in the tables that the dispatcher's plan was made of.
-    fn admitted(&self, group: &Arc<Group>, start: Start, topic: usize) -> Decided {
+    /// What a start means, in the tables that the dispatcher's plan was made of. One that means nothing there, or of a
+    /// call that nobody waits for and that has no topic therefore, gives its place back: none is ever lost.
+    fn admitted(
+        &mut self,
+        group: &Arc<Group>,
+        start: Start,
+        topic: Option<usize>,
+        decisions: &mut Vec<Decision>,
+    ) -> Decided {
         let found = || {
-            let route = self.snapshot.topics().nth(*self.members.topics.get(topic)?)?;
+            let route = self.snapshot.topics().nth(*self.members.topics.get(topic?)?)?;
             let target = route.targets.get(start.target)?;
             let pool = self.snapshot.pools.get(*self.members.pools.get(start.pool)?)?;
             Some((route.clone(), target.inflight.clone(), pool.endpoints.get(start.endpoint)?.clone()))
         };
-        // The plan was made of these very tables.
-        let (route, inflight, endpoint) = found().ok_or_else(lost)?;
+        let Some((route, inflight, endpoint)) = found() else {
+            self.dispatcher.finish(group.clock.now(), start.permit, End::Cancelled, decisions);
+            return Err(lost());
+        };
         let permit = Permit::new(group.clone(), start.permit, endpoint, inflight);
         Ok(Admitted { permit, route, target: start.target })
     }

@@ -130,6 +130,29 @@ fn levels_tell_how_it_stands() {
 }
 
 #[test]
+fn a_single_refusal_shows_whatever_the_level_did_before() {
+    for before in (0..2_000).step_by(250) {
+        let mut plan = simple(10, &[1.0]);
+        plan.topics[0].queue.requests = 1;
+        let mut rig = Rig::new(plan);
+        for _ in 0..10 {
+            rig.start(&call());
+        }
+        rig.pass(SEC);
+        assert_eq!(rig.dispatcher.standing(0, 0).unwrap().level, Level::Elevated);
+        rig.queue(&call());
+        rig.pass(MS * before);
+        rig.refused(&call());
+        let mut shown = false;
+        for _ in 0..20 {
+            rig.pass(100 * MS);
+            shown |= rig.dispatcher.standing(0, 0).unwrap().level == Level::Critical;
+        }
+        assert!(shown, "{before} ms after others");
+    }
+}
+
+#[test]
 fn a_pool_counts_what_waits_for_several_by_weight() {
     let mut plan = simple(0, &[1.0]);
     plan.topics = vec![topic("t", &[(0, 3), (1, 1)])];
