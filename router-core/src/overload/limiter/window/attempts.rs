@@ -26,6 +26,8 @@ pub(super) struct Underway {
     pub(super) stream: bool,
     pub(super) awaiting: bool,
     pub(super) decoding: bool,
+    /// Until when its tokens were told of.
+    pub(super) told: f64,
     pub(super) role: Role,
 }
 
@@ -116,7 +118,8 @@ impl FirstTokenWindow {
             return;
         };
         underway.decoding = true;
-        self.decode_cap.decoding_began(now);
+        underway.told = now;
+        self.decode_cap.decoding_began();
         if self.answers.measure() == Measure::WholeAnswer {
             return;
         }
@@ -128,6 +131,13 @@ impl FirstTokenWindow {
         self.settle(now, underway, Sample { waited, tokens: underway.prompt_tokens, measured: true });
         while let Some(hidden) = self.answers.overtaken(underway.started) {
             self.reveal(now, hidden, now - hidden.started);
+        }
+    }
+
+    pub(super) fn tokens(&mut self, now: f64, number: u64, count: u32) {
+        if let Some(underway) = self.slots.get_mut(number).filter(|one| one.decoding) {
+            self.decode_cap.tokens((now - underway.told).max(0.0), count);
+            underway.told = now;
         }
     }
 

@@ -22,7 +22,9 @@
 //! Limits: reports are a second apart and may be older than they look, so a queue that comes and goes faster is not
 //! seen. Behind an address that leads to several servers each report is of one of them.
 
+use super::super::places;
 use super::FirstTokenWindow;
+use super::growth::ROOM_MIN;
 use crate::overload::gauges::Gauges;
 
 /// How old a report may be: three missed ones in a row are a server that tells nothing.
@@ -74,7 +76,11 @@ impl Foreign {
     }
 
     fn waiting(&self, now: f64) -> u32 {
-        if now - self.heard <= FRESH_SECONDS { self.waiting } else { 0 }
+        if self.is_heard(now) { self.waiting } else { 0 }
+    }
+
+    fn is_heard(&self, now: f64) -> bool {
+        now - self.heard <= FRESH_SECONDS
     }
 }
 
@@ -91,13 +97,20 @@ impl FirstTokenWindow {
 
     /// How many more attempts the window takes.
     pub(super) fn room(&self, now: f64) -> u32 {
-        let free = self.window_places.saturating_sub(self.awaiting);
         let others = self.foreign.waiting(now);
+        let free = self.places(now).saturating_sub(self.awaiting);
         if free == 0 || others == 0 || self.sees_no_queue() {
             return free;
         }
         let passes = self.awaiting == 0 && now - self.foreign.admitted >= PAUSE_SECONDS;
         free.saturating_sub(others).max(u32::from(passes))
+    }
+
+    /// The window's places. That two may always come together is a guess, and with many gateways it makes the queue:
+    /// a server that tells of its queue needs no guess.
+    fn places(&self, now: f64) -> u32 {
+        let guess = self.foreign.is_heard(now) && self.window_places <= places(ROOM_MIN);
+        if guess { self.window_places.min(places(self.window_min)) } else { self.window_places }
     }
 
     /// Whether first tokens of late came without a queue. Where none was ever seen, nothing is known of that.
@@ -126,7 +139,12 @@ mod tests {
 
     impl Told {
         fn new() -> Self {
-            let window = FirstTokenWindow::new(FirstTokenWindowSettings::default());
+            Self::one_of(1)
+        }
+
+        fn one_of(gateways: u32) -> Self {
+            let settings = FirstTokenWindowSettings { gateways, ..FirstTokenWindowSettings::default() };
+            let window = FirstTokenWindow::new(settings);
             Self { window, now: Duration::from_secs(1_000_000), waiting: None }
         }
 
@@ -221,6 +239,24 @@ mod tests {
         told.answer(second);
         told.tells(Some(0));
         assert!(told.free() > 0, "the queue is gone");
+    }
+
+    #[test]
+    fn two_may_come_together_unless_the_server_tells_of_its_queue() {
+        let mut told = Told::one_of(8);
+        for _ in 0..5 {
+            let place = told.admit().unwrap();
+            told.now += TICK;
+            told.window.tick(told.now);
+            told.answer(place);
+            told.pass(4);
+        }
+        assert_eq!(told.free(), 2);
+        told.tells(Some(0));
+        assert_eq!(told.free(), 1);
+        told.waiting = None;
+        told.pass(4);
+        assert_eq!(told.free(), 2);
     }
 
     #[test]

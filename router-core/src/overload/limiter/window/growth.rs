@@ -47,7 +47,7 @@ const UNUSED_RATIO: f64 = 2.0;
 
 /// A window that nothing speaks against has room for so many, even where several gateways share the endpoint: two calls
 /// that happen to come together are no queue.
-const ROOM_MIN: f64 = 2.0;
+pub(super) const ROOM_MIN: f64 = 2.0;
 
 /// Time constant with which it falls back to that.
 const UNUSED_DECAY_SECONDS: f64 = 30.0;

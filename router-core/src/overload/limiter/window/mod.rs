@@ -240,6 +240,7 @@ impl Limiter for FirstTokenWindow {
             stream,
             awaiting: true,
             decoding: false,
+            told: now,
             role,
         });
         self.foreign.admitted(now, self.unseen());
@@ -252,7 +253,7 @@ impl Limiter for FirstTokenWindow {
     fn observe(&mut self, now: Duration, place: &Place, seen: Seen) {
         match seen {
             Seen::FirstToken => self.first_token(now.as_secs_f64(), place.0),
-            Seen::Tokens(count) => self.decode_cap.tokens(count),
+            Seen::Tokens(count) => self.tokens(now.as_secs_f64(), place.0, count),
         }
     }
 
@@ -261,7 +262,7 @@ impl Limiter for FirstTokenWindow {
         let inflight = self.slots.used();
         let Some(underway) = self.slots.remove(&place) else { return };
         if underway.decoding {
-            self.decode_cap.decoding_ended(now);
+            self.decode_cap.decoding_ended();
         }
         match end {
             End::Whole { output_tokens } => self.answered(now, underway, output_tokens),

@@ -253,6 +253,29 @@ fn late_tokens_cap_what_is_under_way_only_with_an_objective() {
 }
 
 #[test]
+fn tokens_that_are_told_of_later_are_not_late() {
+    let inter_token_objective = Some(Duration::from_millis(60));
+    let settings = FirstTokenWindowSettings { inter_token_objective, ..FirstTokenWindowSettings::default() };
+    for ticks in 0..5 {
+        let mut driven = Driven::new(settings);
+        driven.serve(20, 0.1);
+        driven.pass(TICK.as_secs_f64() * f64::from(ticks));
+        let mut decoding = Vec::new();
+        // Ten answers begin at a time, each with a token in 42 ms, of which six at a time are told of.
+        for _ in 0..16 {
+            let begun: Vec<_> = (0..10).filter_map(|_| driven.admit()).collect();
+            begun.iter().for_each(|place| driven.first_token(place));
+            decoding.extend(begun);
+            driven.pass(0.25);
+            decoding.iter().for_each(|place| driven.window.observe(driven.now, place, Seen::Tokens(6)));
+            assert_eq!(driven.read().decode_cap, None, "{:?}", driven.read());
+        }
+        assert!(decoding.len() > 50, "{}", decoding.len());
+        decoding.into_iter().for_each(|place| driven.release(place, WHOLE));
+    }
+}
+
+#[test]
 fn a_stream_that_overtakes_shows_that_others_have_their_first_token() {
     let mut driven = window();
     driven.serve(30, 0.1);
