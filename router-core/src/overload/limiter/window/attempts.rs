@@ -116,6 +116,7 @@ impl FirstTokenWindow {
             return;
         };
         underway.decoding = true;
+        self.ages.served(underway.started);
         self.decode_cap.decoding_began(now);
         if self.answers.measure() == Measure::WholeAnswer {
             return;
