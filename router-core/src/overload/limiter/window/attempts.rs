@@ -119,6 +119,7 @@ impl FirstTokenWindow {
         };
         underway.decoding = true;
         underway.told = now;
+        self.ages.served(underway.started);
         self.decode_cap.decoding_began();
         if self.answers.measure() == Measure::WholeAnswer {
             return;

@@ -1,5 +1,5 @@
 //! How large is the window? It is a state, not a formula: it takes Little's value `r · (te + s0)` when the
-//! excess wait is real, grows geometrically while the excess is small and somebody is held back, and is paced
+//! excess wait is real (of first tokens of late, or of those that still wait), grows geometrically while it is small and somebody is held back, and is paced
 //! until the first answer of a cold start.
 
 use super::answers::Measure;
@@ -111,7 +111,7 @@ impl Growth {
     }
 
     fn held_back(&mut self, sight: &Sight) {
-        if sight.count > 0 && sight.excess >= EXCESS_REAL * sight.allowed {
+        if sight.count > 0 && sight.excess.max(sight.excess_waiting) >= EXCESS_REAL * sight.allowed {
             self.window = sight.target;
             self.slow_start &= sight.excess <= sight.allowed || sight.count < SAMPLES_TO_JUDGE;
         } else if sight.count > 0 || sight.awaiting == 0 {
@@ -168,6 +168,7 @@ mod tests {
             tau: 0.3,
             allowed: 0.3,
             excess,
+            excess_waiting: 0.0,
             target: 8.0,
             awaiting,
             measure: Measure::FirstToken,
@@ -188,6 +189,16 @@ mod tests {
         assert_eq!((growth.window(), growth.slow_start()), (8.0, true));
         growth.step(&sight(0.31, 50, 0.0));
         assert!(!growth.slow_start());
+    }
+
+    #[test]
+    fn those_that_still_wait_tell_of_an_excess_before_their_first_tokens_do() {
+        let mut growth = at(50.0);
+        growth.step(&Sight { excess_waiting: 0.16, ..sight(0.0, 50, 0.0) });
+        assert_eq!(growth.window(), 8.0);
+        let mut small = at(10.0);
+        small.step(&Sight { excess_waiting: 0.14, ..sight(0.0, 50, 0.0) });
+        assert!(small.window() > 10.0);
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! r, T       first tokens per second and their mean wait, over the last 2 s                  (samples)
 //! s0         wait at an idle server: a + b · prompt tokens                                   (base, probe)
 //! te         max(tau, 0.25 · s0), tau = 0.15 · first-token objective
-//! P          r · (te + s0) when T − s0 is above te / 2, else it grows while somebody is held back   (growth)
+//! A          age that a quarter of the streams that still wait have passed                   (ages)
+//! P          r · (te + s0) when T − s0 or A − s0 is above te / 2, else it grows while somebody is held back (growth)
 //! D          falls when tokens come late or the server refuses                               (decode_cap)
 //! ```
 //!
@@ -24,6 +25,7 @@
 //! queue, and only `D` remains. With mostly non-streaming answers the whole answer takes the first token's
 //! place (`answers`).
 
+mod ages;
 mod answers;
 mod attempts;
 mod base;
@@ -38,6 +40,7 @@ use std::time::Duration;
 
 pub use self::settings::FirstTokenWindowSettings;
 
+use self::ages::Ages;
 use self::answers::{Answers, Hidden, Measure};
 use self::attempts::{Role, Underway};
 use self::base::Base;
@@ -89,8 +92,11 @@ pub struct FirstTokenWindow {
     tau: f64,
     base_max: f64,
     window_min: f64,
+    /// Whether other gateways send to the endpoint too.
+    shared: bool,
     slots: Slots<Underway>,
     awaiting: u32,
+    ages: Ages,
     answers: Answers,
     samples: Samples,
     base: Base,
@@ -117,8 +123,10 @@ impl FirstTokenWindow {
             tau,
             base_max: settings.base_max(),
             window_min,
+            shared: settings.gateways > 1,
             slots: Slots::default(),
             awaiting: 0,
+            ages: Ages::new(),
             answers: Answers::new(),
             samples: Samples::new(),
             base: Base::default(),
@@ -179,6 +187,10 @@ impl FirstTokenWindow {
             Measure::WholeAnswer => SLACK_WHOLE_ANSWER,
         };
         let allowed = self.tau.max(slack * base);
+        let age = match self.answers.measure() {
+            Measure::FirstToken if !self.shared => self.ages.upper_quarter(now, base + allowed),
+            Measure::FirstToken | Measure::WholeAnswer => None,
+        };
         self.sight = Sight {
             now,
             dt: (now - old.now).max(0.0),
@@ -190,6 +202,7 @@ impl FirstTokenWindow {
             base_known: self.base.samples() > 0,
             allowed,
             excess: waited - base,
+            excess_waiting: age.map_or(0.0, |age| age - base),
             target: summary.rate * (allowed + base) * hidden_ratio(&summary),
             awaiting: self.awaiting,
             measure: self.answers.measure(),
@@ -244,7 +257,9 @@ impl Limiter for FirstTokenWindow {
             role,
         });
         self.foreign.admitted(now, self.unseen());
-        if !stream {
+        if stream {
+            self.ages.started(now);
+        } else {
             self.answers.hide(Hidden { number: place.0, started: now });
         }
         Some(place)
@@ -263,6 +278,8 @@ impl Limiter for FirstTokenWindow {
         let Some(underway) = self.slots.remove(&place) else { return };
         if underway.decoding {
             self.decode_cap.decoding_ended();
+        } else if underway.stream {
+            self.ages.left(underway.started);
         }
         match end {
             End::Whole { output_tokens } => self.answered(now, underway, output_tokens),

@@ -25,6 +25,8 @@ pub(super) struct Sight {
     pub(super) allowed: f64,
     /// `e`: excess wait.
     pub(super) excess: f64,
+    /// The same of those that still wait: the upper quarter of their ages less `s0`.
+    pub(super) excess_waiting: f64,
     /// Little's value: `r · (te + s0)`.
     pub(super) target: f64,
     pub(super) awaiting: u32,
@@ -53,6 +55,7 @@ impl Sight {
             tau,
             allowed: tau,
             excess: 0.0,
+            excess_waiting: 0.0,
             target: 0.0,
             awaiting: 0,
             measure: Measure::FirstToken,

@@ -1,5 +1,6 @@
 //! What users of the window rely on, through its own interface.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::super::{Attempt, End, Limiter, Place, Reading, Seen, TICK, places};
@@ -331,6 +332,48 @@ fn a_probe_finds_a_base_time_that_has_fallen_while_the_endpoint_is_always_full()
     let found = driven.read().base_first_token.unwrap();
     assert!(found < base / 4, "{found:?} from {base:?}");
     waiting.into_iter().for_each(|(_, place)| driven.release(place, End::Cancelled));
+}
+
+#[test]
+fn a_rush_makes_no_long_queue_at_the_endpoint() {
+    let mut driven = window();
+    // Forty prompts a second in turn, none in less than 0.1 s; until then there was a caller now and then.
+    driven.serve(30, 0.1);
+    let mut waiting: VecDeque<(Duration, Place)> = VecDeque::new();
+    let mut longest = Duration::ZERO;
+    for _ in 0..200 {
+        waiting.extend(driven.admit_all().into_iter().map(|place| (driven.now, place)));
+        driven.pass(0.05);
+        for _ in 0..2 {
+            if waiting.front().is_some_and(|(since, _)| driven.now - *since >= Duration::from_millis(100))
+                && let Some((since, place)) = waiting.pop_front()
+            {
+                longest = longest.max(driven.now - since);
+                driven.first_token(&place);
+                driven.release(place, WHOLE);
+            }
+        }
+    }
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    waiting.into_iter().for_each(|(_, place)| driven.release(place, End::Cancelled));
+}
+
+#[test]
+fn streams_that_hang_do_not_hold_back_others() {
+    let mut driven = window();
+    driven.serve(30, 0.1);
+    let stuck: Vec<_> = (0..3).map(|_| driven.admit().unwrap()).collect();
+    driven.pass(2.0);
+    for _ in 0..100 {
+        let places = driven.admit_all();
+        driven.pass(0.1);
+        for place in places {
+            driven.first_token(&place);
+            driven.release(place, WHOLE);
+        }
+    }
+    assert!(driven.read().free > 50, "{:?}", driven.read());
+    stuck.into_iter().for_each(|place| driven.release(place, End::Cancelled));
 }
 
 #[test]
