@@ -3,12 +3,13 @@
 //! the exact number before a call has started: it orders who waits, bounds how much waits, and is corrected by the
 //! server's own count.
 //!
-//! The prices were fitted to OpenAI's `o200k_base` on 4 KiB pieces of prose, documentation, Rust, Python, JSON and
-//! the messages of one program in thirteen languages, and tried on other pieces of the same: 8 % too low to 7 % too
-//! high over a whole text, 19 % too low to 22 % too high for a piece (bytes ÷ 4: 32 % too low to 63 % too high). A
-//! short prompt may miss by a third. Limitations: other models have other tokens; for Arabic, Hebrew, Thai and the
-//! scripts of India the prices are set by hand from a sentence each, and may be wrong by two thirds; keys, roles and settings of the body count as text, some ten tokens a message, which is
-//! about what a chat template adds; an image in base64 counts as about as much as models charge for it.
+//! The prices were fitted to OpenAI's `o200k_base` on 4 KiB pieces of prose, documentation, Rust, Python,
+//! JSON and the messages of one program in thirteen languages, and tried on other pieces of the same: 8 % too
+//! low to 7 % too high over a whole text, 19 % too low to 22 % too high for a piece (bytes ÷ 4: 32 % too low
+//! to 63 % too high). A short prompt may miss by a third. Limitations: other models have other tokens; for
+//! Arabic, Hebrew, Thai and the scripts of India the prices are set by hand from a sentence each, and may be
+//! wrong by two thirds; keys, roles and settings of the body count as text, some ten tokens a message, which
+//! is about what a chat template adds; an image in base64 counts as about as much as models charge for it.
 
 /// Estimates the tokens of a body that comes in pieces.
 #[derive(Clone, Copy, Debug, Default)]

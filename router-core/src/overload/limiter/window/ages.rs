@@ -1,6 +1,6 @@
-//! How long have they waited that still wait? The mean wait of first tokens tells of those that have come: when load
-//! rises at once it is a wait late, and the window has grown beyond what the server takes by then. The age of those that
-//! wait tells at once.
+//! How long have they waited that still wait? The mean wait of first tokens tells of those that have come:
+//! when load rises at once it is a wait late, and the window has grown beyond what the server takes by then.
+//! The age of those that wait tells at once.
 //!
 //! Counted by the twentieth of a second in which a stream started, so that neither a start nor a first token costs
 //! anything, and a look goes over the oldest quarter. Streams that hang are no queue: who was overtaken by one that

@@ -1,6 +1,6 @@
 //! How large is the window? It is a state, not a formula: it takes Little's value `r · (te + s0)` when the
-//! excess wait is real (of first tokens of late, or of those that still wait), grows geometrically while it is small and somebody is held back, and is paced
-//! until the first answer of a cold start.
+//! excess wait is real (of first tokens of late, or of those that still wait), grows geometrically while it
+//! is small and somebody is held back, and is paced until the first answer of a cold start.
 
 use super::answers::Measure;
 use super::sight::Sight;
@@ -23,7 +23,8 @@ const BLOCKED_SECONDS: f64 = 0.2;
 /// Growth in each round (`s0 + te`) in slow start.
 const GROWTH_SLOW_START: f64 = 2.0;
 
-/// A round in slow start is at most so many base times: an endpoint that answers at once shows at once whether it was too much.
+/// A round in slow start is at most so many base times: an endpoint that answers at once shows at once
+/// whether it was too much.
 const ROUND_RATIO_SLOW_START: f64 = 2.0;
 
 /// Growth in each round later.

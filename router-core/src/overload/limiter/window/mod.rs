@@ -67,8 +67,8 @@ const SLACK_TOKENS_KNOWN: f64 = 0.0;
 /// well.
 const REACH_FIRST_TOKEN: f64 = 2.0;
 
-/// The same for whole answers, whose lengths differ: shorter, and their rate swings. And where many first tokens are not
-/// seen: shorter, and the mean of those that are swings.
+/// The same for whole answers, whose lengths differ: shorter, and their rate swings. And where many first
+/// tokens are not seen: shorter, and the mean of those that are swings.
 const REACH_LONG: f64 = 5.0;
 
 /// An endpoint counts as not busy when nobody has been refused a place for so long.
