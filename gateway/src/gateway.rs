@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::{ArcSwap, Guard};
 
 use crate::path::identify::{BodyMemory, Catalogue};
+use crate::path::overload::{Line, Watch};
 use crate::path::telemetry::{Shared, Telemetry};
 use crate::snapshot::Snapshot;
 
@@ -17,16 +18,24 @@ pub(crate) struct Gateway {
     pub(crate) catalogue: Catalogue,
     /// What the request bodies of all calls hold.
     pub(crate) body_memory: Arc<BodyMemory>,
+    /// Where calls wait for their turn.
+    pub(crate) line: Arc<Line>,
+    /// Asks servers for their own queues.
+    pub(crate) watch: Watch,
     draining: AtomicBool,
 }
 
 impl Gateway {
     pub(crate) fn new(snapshot: Snapshot, telemetry: Telemetry) -> Arc<Self> {
+        let snapshot = Arc::new(snapshot);
+        let line = Line::new(&snapshot);
         Arc::new(Self {
-            snapshot: ArcSwap::from_pointee(snapshot),
+            line,
+            snapshot: ArcSwap::new(snapshot),
             telemetry: Arc::new(telemetry),
             catalogue: Catalogue::default(),
             body_memory: Arc::default(),
+            watch: Watch::default(),
             draining: AtomicBool::new(false),
         })
     }
@@ -40,7 +49,10 @@ impl Gateway {
     /// Puts other tables into force, for calls that come from now on. Their revision.
     pub(crate) fn replace(&self, snapshot: Snapshot) -> i64 {
         self.telemetry.configure(&snapshot.config.log);
-        self.snapshot.store(Arc::new(snapshot));
+        let snapshot = Arc::new(snapshot);
+        self.line.reload(&snapshot);
+        self.watch.follow(&snapshot, &self.line, &self.telemetry);
+        self.snapshot.store(snapshot);
         self.catalogue.forget();
         let revision = &self.telemetry.metrics.revision;
         revision.inc();

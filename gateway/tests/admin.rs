@@ -73,7 +73,8 @@ fn the_metrics_are_what_a_scraper_takes() {
     for (name, family) in &families {
         assert!(name.starts_with("weir_"), "{name}");
         assert!(!family.help.is_empty() && !family.kind.is_empty(), "{name}");
-        assert_eq!(name.ends_with("_total"), family.kind == "counter", "{name}");
+        let counts = name.ends_with("_total") || name.ends_with("_offset");
+        assert_eq!(counts, family.kind == "counter", "{name}");
         assert!(family.kind != "histogram" || name.ends_with("_seconds"), "{name}");
     }
     let contract = [

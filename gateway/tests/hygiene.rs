@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 400;
 
 /// The rooms that exist, in request order.
-const ROOMS: [&str; 8] = ["accept", "dialect", "identify", "route", "select", "send", "stream", "telemetry"];
+const ROOMS: [&str; 9] =
+    ["accept", "dialect", "identify", "overload", "route", "select", "send", "stream", "telemetry"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()

@@ -120,18 +120,20 @@ fn who_is_told_to_wait_is_told_how_long() {
         let headers = if got.header("x-with").is_some() { &theirs[..] } else { &[] };
         socket.write_all(&answer(status, headers, b"{}")).is_ok()
     });
-    let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
-    let ask = |status, with: &[_]| post(&weir.data, OPENAI, &[&[("x-test", status)], with].concat(), ASK);
     for status in ["429 Slow", "503 Later", "529 Busy"] {
-        let answer = ask(status, &[]);
+        // What it says to one call holds for all that this Weir sends it.
+        let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+        let ask = |with: &[_]| post(&weir.data, OPENAI, &[&[("x-test", status)], with].concat(), ASK);
+        let answer = ask(&[]);
         let number = |name| answer.header(name).and_then(|value| value.parse::<u64>().ok()).expect(name);
         assert!((1..=30).contains(&number("retry-after")), "{:?}", answer.headers);
         assert!((1..=30_000).contains(&number("retry-after-ms")), "{:?}", answer.headers);
 
-        let answer = ask(status, &[("x-with", "1")]);
+        let answer = ask(&[("x-with", "1")]);
         assert_eq!((answer.header("retry-after"), answer.header("retry-after-ms")), (Some("77"), None));
     }
-    assert_eq!(ask("500 Oh", &[]).header("retry-after"), None);
+    let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+    assert_eq!(post(&weir.data, OPENAI, &[("x-test", "500 Oh")], ASK).header("retry-after"), None);
 }
 
 #[test]

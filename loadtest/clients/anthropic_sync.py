@@ -4,7 +4,8 @@ import anthropic
 
 import anthropic_expect as expect
 from support import (
-    BIG_TEXT, MODEL, PROMPT, UNKNOWN_MODEL, URL, check_weir_headers, dead_ends, fault, raises, run,
+    ASSEMBLED_MODEL, BIG_TEXT, MODEL, PROMPT, UNKNOWN_MODEL, URL, check_weir_headers, dead_ends, fault, raises,
+    run,
 )
 
 client = anthropic.Anthropic(base_url=URL, api_key="test", timeout=30)
@@ -43,6 +44,13 @@ def tool_use():
     expect.tool_use(client.messages.create(**options(**choice)))
     with client.messages.stream(**options(**choice)) as stream:
         expect.tool_use(stream.get_final_message())
+
+
+def put_together():
+    if ASSEMBLED_MODEL:
+        expect.answer(client.messages.create(**options(model=ASSEMBLED_MODEL)))
+        choice = {"tools": expect.TOOLS, "tool_choice": expect.FORECAST, "max_tokens": 200}
+        expect.tool_use(client.messages.create(**options(model=ASSEMBLED_MODEL, **choice)))
 
 
 def models():
@@ -89,6 +97,6 @@ def no_upstream():
 
 
 run(
-    whole, headers, stream, stream_events, tool_use, models, unknown_model, expect.bad_json, rate_limited,
-    overloaded, unauthorized, too_large, no_upstream,
+    whole, headers, stream, stream_events, tool_use, put_together, models, unknown_model, expect.bad_json,
+    rate_limited, overloaded, unauthorized, too_large, no_upstream,
 )

@@ -4,7 +4,8 @@ import openai
 
 import openai_expect as expect
 from support import (
-    BIG_TEXT, MODEL, PROMPT, UNKNOWN_MODEL, URL, check_weir_headers, dead_ends, fault, raises, run,
+    ASSEMBLED_MODEL, BIG_TEXT, MODEL, PROMPT, UNKNOWN_MODEL, URL, check_weir_headers, dead_ends, fault, raises,
+    run,
 )
 
 client = openai.OpenAI(base_url=f"{URL}/v1", api_key="test", timeout=30)
@@ -45,6 +46,13 @@ def tool_call():
 def streamed_tool_call():
     chunks = list(ask(tools=expect.TOOLS, tool_choice=expect.FORECAST, max_tokens=200, stream=True))
     expect.streamed_tool_call(chunks)
+
+
+def put_together():
+    if ASSEMBLED_MODEL:
+        expect.answer(ask(model=ASSEMBLED_MODEL))
+        choice = {"tools": expect.TOOLS, "tool_choice": expect.FORECAST, "max_tokens": 200}
+        expect.tool_call(ask(model=ASSEMBLED_MODEL, **choice))
 
 
 def models():
@@ -88,6 +96,6 @@ def no_upstream():
 
 
 run(
-    whole, headers, stream, stream_with_usage, tool_call, streamed_tool_call, models, unknown_model,
+    whole, headers, stream, stream_with_usage, tool_call, streamed_tool_call, put_together, models, unknown_model,
     expect.bad_json, rate_limited, unauthorized, too_large, no_upstream,
 )

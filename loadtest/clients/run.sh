@@ -135,12 +135,14 @@ listen: [{ address: 127.0.0.1:0 }]
 admin: { address: 127.0.0.1:0 }
 pools:
   live: { endpoints: [{ url: http://$sim }] }
+  assembled: { endpoints: [{ url: http://$sim }], non_streaming: stream }
   other: { endpoints: [{ url: http://$address }] }
   dead: { endpoints: [{ url: http://127.0.0.1:9 }] }
   chain: { endpoints: [{ url: http://$chain }] }
 routes:
   letter-writer: { targets: [{ pool: live, model: sim, weight: 1 }] }
   other-letters: { targets: [{ pool: other, model: sim, weight: 1 }] }
+  assembled-letters: { targets: [{ pool: assembled, model: sim, weight: 1 }] }
   nobody-home: { targets: [{ pool: dead, weight: 1 }] }
 passthrough:
   - { prefix: /chain, pool: chain, timeout: 5s }
@@ -148,12 +150,12 @@ passthrough:
 CONFIG
 printf 'weir run --config\n'
 start weir "$weir" run --config "$work/weir.yaml"
-export DEAD_MODEL=nobody-home OTHER_MODEL=other-letters DEAD_PREFIX=/nowhere
+export ASSEMBLED_MODEL=assembled-letters DEAD_MODEL=nobody-home OTHER_MODEL=other-letters DEAD_PREFIX=/nowhere
 scripts 'weir run'
 stop
 
 printf 'weir demo\n'
 start weir "$weir" demo --listen 127.0.0.1:0 --admin 127.0.0.1:0
-unset DEAD_MODEL OTHER_MODEL DEAD_PREFIX SIM_URL
+unset ASSEMBLED_MODEL DEAD_MODEL OTHER_MODEL DEAD_PREFIX SIM_URL
 scripts 'weir demo'
 printf 'ok: all scripts, both ways\n'

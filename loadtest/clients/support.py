@@ -3,6 +3,7 @@
 The environment says where to go (run.sh sets it):
   WEIR_URL    the data port, without a path
   MODEL       a model name that Weir has a route for
+  ASSEMBLED_MODEL  one whose whole answers come as streams and are put together, if there is such a route
   DEAD_MODEL  one whose upstream does not listen, if there is such a route
   SIM_URL     the simulated model server itself, if it can be asked
 """
@@ -18,6 +19,7 @@ import urllib.request
 
 URL = os.environ["WEIR_URL"]
 MODEL = os.environ["MODEL"]
+ASSEMBLED_MODEL = os.environ.get("ASSEMBLED_MODEL")
 DEAD_MODEL = os.environ.get("DEAD_MODEL")
 SIM_URL = os.environ.get("SIM_URL")
 

@@ -3,6 +3,8 @@
 mod attack;
 mod churn;
 mod cost;
+#[path = "overload/bench/mod.rs"]
+mod overload;
 mod rig;
 mod streams;
 
@@ -28,6 +30,8 @@ enum Command {
     Attack(attack::Options),
     /// Reloads and rolling restarts under load: whether a request is lost or a stream cut.
     Churn(churn::Options),
+    /// More calls than the model servers can take: who is served, and how many of those that could have been.
+    Overload(overload::Options),
     /// Thousands of streams open at the same moment: whether all are whole, and memory for each.
     Streams(streams::Options),
 }
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         Command::Cost(options) => cost::run(&options),
         Command::Attack(options) => attack::run(&options),
         Command::Churn(options) => churn::run(&options),
+        Command::Overload(options) => overload::run(&options),
         Command::Streams(options) => streams::run(&options),
     };
     match verdict {

@@ -7,10 +7,14 @@
 
 use std::path::Path;
 
+#[path = "properties/assemble.rs"]
+mod assemble;
 #[path = "properties/body_scan.rs"]
 mod body_scan;
 #[path = "properties/config.rs"]
 mod config;
+#[path = "properties/gauges.rs"]
+mod gauges;
 #[path = "properties/head_to_route.rs"]
 mod head_to_route;
 #[path = "properties/sse_watch.rs"]
@@ -37,6 +41,11 @@ fn request_bodies() {
 }
 
 #[test]
+fn answers_put_together() {
+    replay("assemble", assemble::check);
+}
+
+#[test]
 fn answers() {
     replay("sse_watch", sse_watch::check);
 }
@@ -49,4 +58,9 @@ fn configurations() {
 #[test]
 fn request_heads() {
     replay("head_to_route", head_to_route::check);
+}
+
+#[test]
+fn metrics_pages() {
+    replay("gauges", gauges::check);
 }

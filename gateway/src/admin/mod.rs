@@ -2,6 +2,7 @@
 //! data port. While there are no keys for it, it is bound to loopback or to a Unix-domain socket only, and refuses
 //! what a web page could make a browser on this machine send. The metrics alone may have a listener of their own.
 
+mod backpressure;
 mod entrance;
 mod state;
 
@@ -19,6 +20,7 @@ use serde_json::json;
 
 use crate::gateway::Gateway;
 use crate::path::accept::Listener;
+use crate::path::telemetry::pressure;
 use crate::reload::{Cause, Refused, Reloaded, Reloader};
 
 /// Serves operators until the process ends: what happens while Weir drains is worth seeing.
@@ -52,12 +54,17 @@ fn router(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Router {
         .route("/admin/v1/pools", get(state::pools))
         .route("/admin/v1/config", get(state::config))
         .route("/admin/v1/reload", post(move || reload(reloader.clone())))
+        .merge(backpressure::routes())
         .fallback(async || refuse(StatusCode::NOT_FOUND, "not_found", "no such path on the admin listener"))
         .with_state(gateway)
 }
 
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], gateway.telemetry.metrics.render()).into_response()
+    let mut text = gateway.telemetry.metrics.render();
+    let endpoints = gateway.line.endpoints();
+    let endpoints: Vec<_> = endpoints.iter().map(|(label, reading)| (&**label, *reading)).collect();
+    text += &pressure::render(&gateway.line.topics(), &endpoints, &gateway.line.shared_queues());
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
 async fn ready(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static str) {

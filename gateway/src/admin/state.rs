@@ -35,7 +35,7 @@ fn describe_route(route: &Route) -> Value {
             "target": &*target.label,
             "pool": target.pool.name,
             "weight": f64::from(target.weight) / f64::from(WEIGHT_SUM),
-            "inflight": target.metrics.inflight.get(),
+            "inflight": target.inflight.get(),
         })
     });
     let canary = route.canary.iter().map(|rule| {

@@ -78,6 +78,8 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     if let Some(listener) = metrics_listener {
         admin::open_metrics(listener, &gateway);
     }
+    tokio::spawn(gateway.line.clone().run());
+    gateway.watch.follow(&gateway.snapshot(), &gateway.line, &gateway.telemetry);
     tokio::spawn(reloader.clone().obey(hangup));
     tokio::spawn(reloader.watch());
     Ok(Running { gateway, doors, admin, warning, signals, _sockets: sockets })

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
-use router_core::dialect::{Dialect, Reason};
+use router_core::dialect::{Dialect, Reason, retry_hint};
 
 use super::stream::AnswerBody;
 use super::telemetry::{Account, Ending};
@@ -26,6 +26,11 @@ impl Failure {
     /// With an error and all that it comes from as the cause.
     pub(crate) fn caused(reason: Reason, error: &dyn Error) -> Self {
         Self::new(reason, causes(error))
+    }
+
+    /// What the operator may hear.
+    pub(crate) fn cause(&self) -> &str {
+        self.cause.as_deref().unwrap_or_else(|| self.reason.code())
     }
 
     /// The one place where a failure becomes an answer.
@@ -49,6 +54,11 @@ impl Failure {
         }
         if let Some(reason) = refusal.weir_reason {
             headers.insert("x-weir-reason", HeaderValue::from_static(reason));
+        }
+        if let Some(wait) = refusal.retry_after {
+            let hint = retry_hint(wait, rand::random());
+            headers.insert(RETRY_AFTER, HeaderValue::from(hint.seconds));
+            headers.insert("retry-after-ms", HeaderValue::from(hint.ms));
         }
         if let Some(allow) = refusal.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));

@@ -7,8 +7,9 @@
 //! | [`accept`] | is this a sane HTTP request on an open door? |
 //! | [`dialect`] | which API shape and operation? (head only) |
 //! | [`identify`] | the body, read once and judged; which route? |
-//! | [`route`] | which target, by canary and weight? |
-//! | [`select`] | which endpoint of its pool? |
+//! | [`overload`] | is there room now? which target, by weight, and which endpoint? |
+//! | [`route`] | which target, if a canary rule binds it to one? |
+//! | [`select`] | which endpoint of a pool, for what is no call? |
 //! | [`send`] | put it on the wire, with its clocks |
 //! | [`stream`] | bring the answer back as it comes |
 //! | [`telemetry`] | what happened, at what cost? |
@@ -16,6 +17,7 @@
 pub(crate) mod accept;
 pub(crate) mod dialect;
 pub(crate) mod identify;
+pub(crate) mod overload;
 pub(crate) mod route;
 pub(crate) mod select;
 pub(crate) mod send;
@@ -23,6 +25,8 @@ pub(crate) mod stream;
 pub(crate) mod telemetry;
 
 mod failure;
+#[cfg(test)]
+mod tests;
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -38,6 +42,7 @@ pub(crate) use failure::Failure;
 
 use self::accept::Arrival;
 use self::identify::Call;
+use self::overload::{Admitted, Line};
 use self::stream::AnswerBody;
 use self::telemetry::Account;
 use crate::gateway::Gateway;
@@ -55,6 +60,7 @@ pub(crate) fn build(
 + Send
 + Sync
 + 'static {
+    let line = gateway.line.clone();
     ServiceBuilder::new()
         // First, so that every answer leaves with an id and every call leaves an account, panics included.
         .layer(layer_fn(|inner| accept::Accept::new(gateway.clone(), inner)))
@@ -62,23 +68,35 @@ pub(crate) fn build(
         .layer(layer_fn(|inner| dialect::Recognise::new(gateway.clone(), inner)))
         // The only room that reads a body, under its limits; behind it, nothing is unknown about the call.
         .layer(layer_fn(|inner| identify::Identify::new(gateway.clone(), inner)))
-        .service(service_fn(exchange))
+        .service(service_fn(move |call| exchange(line.clone(), call)))
 }
 
 /// One call's exchange with a model, in room order.
-async fn exchange(mut call: Box<Call>) -> Reply {
-    // A canary's header, else the weights, over the targets that speak the caller's API.
-    let target = route::choose(&call)?;
-    // In flight from before dispatch to the last byte of the answer, on every way out.
-    let permit = select::choose(&call.route.targets[target])?;
-    call.account.facts().target = Some(target);
-    let route = call.route.clone();
-    // One attempt; dropping it at any point closes its connection, which stops the upstream.
+async fn exchange(line: Arc<Line>, mut call: Box<Call>) -> Reply {
     let account = call.account.clone();
-    let answer = {
+    // Room, target and endpoint in one decision; in flight from now to the last byte of the answer, on every way out.
+    let admitted = {
+        let admission = pin!(overload::admit(&line, &call, route::canary_target(&call)));
+        while_served(&account, admission).await?
+    };
+    let Admitted { permit, route, target } = admitted;
+    {
+        let mut facts = account.facts();
+        facts.target = Some(target);
+        facts.route = Some(route.clone());
+    }
+    call.route = route.clone();
+    // One attempt; dropping it at any point closes its connection, which stops the upstream.
+    let mut answer = {
         let attempt = pin!(send::send(&mut call, &route.targets[target], permit));
         while_served(&account, attempt).await?
     };
+    if let Some(assembly) = answer.assembly.take() {
+        // A stream in place of the whole answer that the caller waits for. What is rare is kept apart, so that every
+        // call's future stays small.
+        let assembled = Box::pin(stream::assemble(&call, target, answer, assembly));
+        return while_served(&account, pin!(assembled)).await;
+    }
     // Relayed as it arrives, watched in passing.
     Ok(stream::relay(&call, target, answer))
 }

@@ -12,6 +12,7 @@
 pub mod client;
 pub mod config;
 pub mod events;
+pub mod held;
 pub mod http2;
 pub mod http2_upstream;
 pub mod metrics;

@@ -40,3 +40,36 @@ fn anthropic_type(status: u16) -> &'static str {
         _ => "invalid_request_error",
     }
 }
+
+/// Checks an answer of overload control: status and envelope as the official SDKs read them, the reason, and when to
+/// come back. `code` is OpenAI's, `reason` the header's.
+pub fn assert_shed(answer: &Answer, path: &str, code: &str, reason: &str) {
+    let anthropic = path.starts_with(ANTHROPIC);
+    assert_eq!(answer.status, if anthropic { 529 } else { 429 }, "{code}: {}", answer.text());
+    assert!(answer.whole, "{code}: the refusal itself was cut");
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.header("x-weir-reason"), Some(reason), "{}", answer.text());
+    assert_eq!((answer.header("x-weir-attempts"), answer.header("x-weir-target")), (Some("0"), None));
+    let number =
+        |name: &str| -> u64 { answer.header(name).expect("a hint").parse().expect("a whole number") };
+    let (seconds, ms) = (number("retry-after"), number("retry-after-ms"));
+    assert!((1..=30).contains(&seconds) && seconds == ms.div_ceil(1000), "{seconds} s, {ms} ms");
+    let body = answer.json();
+    if path == OPENAI || anthropic {
+        assert!(body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
+        assert_eq!(body["error"]["type"], "overloaded_error", "{body}");
+    }
+    if anthropic {
+        assert_eq!(
+            (&body["type"], body["request_id"].as_str()),
+            (&"error".into(), answer.header("x-request-id"))
+        );
+    } else if path == OPENAI {
+        assert_eq!(
+            (&body["error"]["code"], &body["error"]["param"]),
+            (&code.into(), &serde_json::Value::Null)
+        );
+    } else {
+        assert!(body["detail"].is_string(), "{body}");
+    }
+}

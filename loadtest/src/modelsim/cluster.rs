@@ -35,12 +35,14 @@ pub struct Cluster {
     engines: Vec<Engine>,
     caps: Caps,
     homes: HashMap<JobId, usize>,
+    /// So many engines, the first ones, are away.
+    lost: usize,
 }
 
 impl Cluster {
     /// `replicas` idle engines (at least one).
     pub fn new(settings: EngineSettings, replicas: usize, caps: Caps) -> Self {
-        Self { engines: vec![Engine::new(settings); replicas.max(1)], caps, homes: HashMap::new() }
+        Self { engines: vec![Engine::new(settings); replicas.max(1)], caps, homes: HashMap::new(), lost: 0 }
     }
 
     /// Gives the job to the replica with the fewest jobs, the first of equals.
@@ -56,7 +58,7 @@ impl Cluster {
             return Err(Refused::Full { running, waiting });
         }
         let busy = |(_, engine): &(usize, &mut Engine)| engine.running() + engine.waiting();
-        if let Some((home, engine)) = self.engines.iter_mut().enumerate().min_by_key(busy) {
+        if let Some((home, engine)) = self.engines.iter_mut().enumerate().skip(self.lost).min_by_key(busy) {
             engine.submit(now, job)?;
             self.homes.insert(job.id, home);
         }
@@ -67,6 +69,23 @@ impl Cluster {
     pub fn cancel(&mut self, now: Duration, id: JobId) -> bool {
         let home = self.homes.remove(&id).and_then(|home| self.engines.get_mut(home));
         home.is_some_and(|engine| engine.cancel(now, id))
+    }
+
+    /// Takes replicas away with all the jobs that they have, whose names it returns in order; one replica stays.
+    pub fn lose(&mut self, now: Duration, replicas: usize) -> Vec<JobId> {
+        self.lost = replicas.min(self.engines.len() - 1);
+        let away = |&(_, &home): &(&JobId, &usize)| home < self.lost;
+        let mut jobs: Vec<JobId> = self.homes.iter().filter(away).map(|(&id, _)| id).collect();
+        jobs.sort_unstable();
+        for &id in &jobs {
+            self.cancel(now, id);
+        }
+        jobs
+    }
+
+    /// Brings back the replicas that were lost, idle.
+    pub fn restore(&mut self) {
+        self.lost = 0;
     }
 
     /// When to call [`Cluster::advance`] next; `None` while there is nothing to do.
@@ -143,6 +162,22 @@ mod tests {
         }
         let each: Vec<usize> = cluster.engines.iter().map(|e| e.running() + e.waiting()).collect();
         assert_eq!(each, [2, 2, 2, 2]);
+    }
+
+    #[test]
+    fn a_lost_replica_takes_its_jobs_along_and_gets_no_more() {
+        let mut cluster = Cluster::new(EngineSettings::A, 2, Caps::default());
+        for id in 0..4 {
+            cluster.submit(Duration::ZERO, job(id)).unwrap();
+        }
+        assert_eq!(cluster.lose(Duration::ZERO, 1), [0, 2]);
+        cluster.submit(Duration::ZERO, job(4)).unwrap();
+        let each: Vec<usize> = cluster.engines.iter().map(|e| e.running() + e.waiting()).collect();
+        assert_eq!(each, [0, 3]);
+        cluster.restore();
+        cluster.submit(Duration::ZERO, job(5)).unwrap();
+        let each: Vec<usize> = cluster.engines.iter().map(|e| e.running() + e.waiting()).collect();
+        assert_eq!(each, [1, 3]);
     }
 
     #[test]

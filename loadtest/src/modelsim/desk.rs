@@ -81,7 +81,7 @@ pub struct Stats {
     pub finished: u64,
     /// Of those, abandoned by the client.
     pub cancelled: u64,
-    /// Of those, ended by a fault that was asked for.
+    /// Of those, ended by a fault or a loss that was asked for.
     pub faulted: u64,
     /// Requests refused because of a cap.
     pub refused: u64,
@@ -122,6 +122,17 @@ impl Desk {
     /// Engine time in wall time.
     pub(super) fn wall(&self, engine: Duration) -> Duration {
         engine.div_f64(self.speed)
+    }
+
+    /// Takes replicas away with whatever they work on, or brings all back that were away; one always stays.
+    pub(super) fn lose(&self, replicas: usize) {
+        let now = self.now();
+        let mut books = self.books();
+        books.cluster.restore();
+        for id in books.cluster.lose(now, replicas) {
+            // Whoever waits for its progress hears that there will be none.
+            books.clients.remove(&id);
+        }
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -250,7 +261,7 @@ impl Ticket {
         self.end = End::Finished(finish);
     }
 
-    /// The answer ends here because a fault was asked for.
+    /// The answer ends here because a fault, or the loss of its replica, was asked for.
     pub(super) fn faulted(&mut self) {
         self.end = End::Faulted;
     }
@@ -298,12 +309,12 @@ pub(super) struct Size {
 pub(super) struct Progress(watch::Receiver<u32>);
 
 impl Progress {
-    /// Waits until the job has more than `count` tokens, or all of them. False if the server is gone.
+    /// Waits until the job has more than `count` tokens, or all of them. False if the replica or the whole server is gone.
     pub(super) async fn beyond(&mut self, count: u32) -> bool {
         self.0.wait_for(|&have| have > count).await.is_ok()
     }
 
-    /// Waits for the last token. False if the server is gone.
+    /// Waits for the last token. False if the replica or the whole server is gone.
     pub(super) async fn all(&mut self) -> bool {
         self.0.wait_for(|&have| have == ALL).await.is_ok()
     }

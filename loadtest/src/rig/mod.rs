@@ -17,10 +17,11 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 
 pub(crate) use answer::Answer;
+pub(crate) use envoy::config as envoy_config;
 pub(crate) use limits::raise_descriptors;
 pub(crate) use machine::Machine;
 pub(crate) use memory::{rss_bytes, signal};
-pub(crate) use process::Daemon;
+pub(crate) use process::{Daemon, Launch, Ready};
 pub(crate) use programs::{Binaries, Proxy, Script, Wanted, free_address};
 pub(crate) use request::{BODY_BYTES_MIN, render};
 pub(crate) use wire::Wire;

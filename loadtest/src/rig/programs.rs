@@ -146,6 +146,18 @@ impl Binaries {
             .await
     }
 
+    /// Starts a model server with an engine, on any core.
+    ///
+    /// # Errors
+    ///
+    /// Says why it does not run.
+    pub(crate) async fn model_server(&self, dir: &Workdir, replicas: usize) -> Result<Daemon, RigError> {
+        let mut command = Command::new(&self.modelsim);
+        command.args(["--listen", "127.0.0.1:0", "--replicas"]).arg(replicas.to_string());
+        Daemon::start(Launch { name: "modelsim", command, log: dir.file("modelsim.log"), ready: Ready::Line })
+            .await
+    }
+
     /// Starts one proxy on its core; nothing for [`Proxy::Direct`].
     ///
     /// # Errors
@@ -214,21 +226,43 @@ impl Binaries {
         Ok(Launch { name: "nginx", command, log: dir.file("nginx.log"), ready: Ready::Port(listen) })
     }
 
-    fn envoy(&self, machine: &Machine, dir: &Workdir, upstream: SocketAddr) -> Result<Launch, RigError> {
-        let missing = || RigError::Missing("envoy is not installed".to_owned());
-        let program = self.envoy.as_deref().ok_or_else(missing)?;
-        let listen = free_address()?;
-        let config = dir.file("envoy.yaml");
-        std::fs::write(&config, envoy::config(dir.path(), listen, upstream))
-            .map_err(RigError::io("writing envoy.yaml"))?;
-        drop(std::fs::remove_file(dir.file("envoy-access.log")));
-        let mut command = machine.on_proxy_core(program);
-        // One worker thread; and nothing shared with another Envoy on this machine.
-        command
-            .args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"])
-            .arg(config);
-        Ok(Launch { name: "envoy", command, log: dir.file("envoy.log"), ready: Ready::Port(listen) })
+    /// Starts an Envoy with a config that listens on `listen`, on any core.
+    ///
+    /// # Errors
+    ///
+    /// Says why it does not run.
+    pub(crate) async fn envoy_by(
+        &self,
+        config: &str,
+        listen: SocketAddr,
+        dir: &Workdir,
+    ) -> Result<Daemon, RigError> {
+        Daemon::start(envoy_launch(Command::new(self.envoy_program()?), config, listen, dir)?).await
     }
+
+    fn envoy_program(&self) -> Result<&Path, RigError> {
+        self.envoy.as_deref().ok_or_else(|| RigError::Missing("envoy is not installed".to_owned()))
+    }
+
+    fn envoy(&self, machine: &Machine, dir: &Workdir, upstream: SocketAddr) -> Result<Launch, RigError> {
+        let listen = free_address()?;
+        let config = envoy::config(dir.path(), listen, upstream);
+        envoy_launch(machine.on_proxy_core(self.envoy_program()?), &config, listen, dir)
+    }
+}
+
+fn envoy_launch(
+    mut command: Command,
+    config: &str,
+    listen: SocketAddr,
+    dir: &Workdir,
+) -> Result<Launch, RigError> {
+    let file = dir.file("envoy.yaml");
+    std::fs::write(&file, config).map_err(RigError::io("writing envoy.yaml"))?;
+    drop(std::fs::remove_file(dir.file("envoy-access.log")));
+    // One worker thread; and nothing shared with another Envoy on this machine.
+    command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"]).arg(file);
+    Ok(Launch { name: "envoy", command, log: dir.file("envoy.log"), ready: Ready::Port(listen) })
 }
 
 /// A program on the path, or where Debian puts servers.

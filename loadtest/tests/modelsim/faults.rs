@@ -1,8 +1,11 @@
 //! Every fault, asked for by header, by model name and for the whole server.
 
-use crate::wire::{Answer, CHAT, MESSAGES, ask, ask_stream, begin, fast, get, post, send, start, until};
+use crate::wire::{
+    Answer, CHAT, MESSAGES, ask, ask_stream, begin, fast, frozen, get, post, send, start, until,
+};
 use loadtest::modelsim::{Fault, Handle, Settings};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 
 async fn with(server: &Handle, fault: &str, body: &Value) -> Answer {
     send(server, &post(CHAT, &[("x-sim-fault", fault)], body)).await
@@ -162,4 +165,28 @@ async fn a_server_can_be_told_to_misbehave_and_to_stop_it() {
     assert_eq!(send(&server, put("explode").as_bytes()).await.status(), 400);
     assert_eq!(send(&server, put("").as_bytes()).await.status(), 204);
     assert_eq!(get(&server, "/health").await.status(), 200);
+}
+
+#[tokio::test]
+async fn lost_replicas_cut_their_streams_and_take_no_more_until_they_are_back() {
+    let server = start(Settings { replicas: 2, ..frozen() }).await;
+    let put = |body: &str| {
+        format!("PUT /sim/lost HTTP/1.1\r\nhost: sim\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    };
+    let request = post(CHAT, &[], &three());
+    let open = || begin(&server, &request, "");
+    let (mut first, _second) = (open().await, open().await);
+    until(&server, |stats| stats.running + stats.waiting == 2).await;
+    assert_eq!(send(&server, put("1").as_bytes()).await.status(), 204);
+    let stats = until(&server, |stats| stats.faulted == 1).await;
+    assert_eq!((stats.running + stats.waiting, stats.cancelled), (1, 0));
+    let mut rest = Vec::new();
+    drop(first.read_to_end(&mut rest).await);
+    assert!(!String::from_utf8_lossy(&rest).contains("[DONE]"));
+    for nonsense in ["2", "-1", "both", ""] {
+        assert_eq!(send(&server, put(nonsense).as_bytes()).await.status(), 400, "{nonsense:?}");
+    }
+    assert_eq!(send(&server, put("0").as_bytes()).await.status(), 204);
+    let _third = open().await;
+    until(&server, |stats| stats.running + stats.waiting == 2).await;
 }

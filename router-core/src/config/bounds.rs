@@ -35,3 +35,43 @@ pub(super) const ENDPOINT_CLOCK: Range<Duration> = (Duration::from_millis(1), HO
 pub(super) const ANSWER: Range<Duration> = (Duration::from_millis(1), Duration::from_secs(24 * 3600));
 /// Each header is copied for each call.
 pub(super) const LOG_HEADERS_MAX: usize = 16;
+/// Above 0, since a share of nothing would never be served; a thousand to one in either direction is plenty.
+pub(super) const SHARE: Range<f64> = (0.001, 1000.0);
+/// A part of a pool: a thousandth is a place in a pool of a thousand.
+pub(super) const INFLIGHT_RATIO: Range<f64> = (0.001, 1.0);
+/// From nothing to all.
+pub(super) const RESERVE: Range<f64> = (0.0, 1.0);
+/// Promised first tokens: shorter than a round trip nobody can promise.
+pub(super) const FIRST_TOKEN: Range<Duration> = (Duration::from_millis(10), HOUR);
+/// Promised pace: from a thousand tokens a second to one a minute.
+pub(super) const INTER_TOKEN: Range<Duration> = (Duration::from_millis(1), Duration::from_secs(60));
+/// Gateways in front of one pool.
+pub(super) const GATEWAYS: Range<u64> = (1, 1000);
+/// First token of an idle endpoint: from a local socket's time to the longest thinking.
+pub(super) const BASE_TIME: Range<Duration> = (Duration::from_millis(1), Duration::from_secs(600));
+/// Attempts at an endpoint at a time: 1, so that something is always tried, up to what a process has descriptors for.
+pub(super) const CONCURRENCY: Range<u64> = (1, 1_000_000);
+/// A percentage that has to leave something.
+pub(super) const PERCENTILE: Range<u64> = (1, 100);
+/// Envoy takes any percentage; above a thousand it is no margin any more.
+pub(super) const MARGIN_PERCENT: Range<u64> = (0, 1000);
+/// Update intervals, from two of Weir's own ticks.
+pub(super) const UPDATE_INTERVAL: Range<Duration> = (Duration::from_millis(100), Duration::from_secs(60));
+/// Response times and the time between measurements of them.
+pub(super) const RESPONSE_TIME: Range<Duration> = (Duration::from_millis(1), HOUR);
+/// Samples that are kept or looked back over.
+pub(super) const SAMPLES: Range<u64> = (1, 10_000);
+/// Response times always vary by something, and a limit that bears ten times the usual one never falls.
+pub(super) const RTT_TOLERANCE: Range<f64> = (1.0, 10.0);
+/// A part of a new limit.
+pub(super) const SMOOTHING: Range<f64> = (0.01, 1.0);
+/// Netflix's own bounds.
+pub(super) const BACKOFF_RATIO: Range<f64> = (0.5, 0.99);
+/// As many as a call's way is chosen among in a few instructions.
+pub(super) const TARGETS_MAX: usize = crate::overload::dispatch::Targets::MOST;
+/// Calls that may wait, from none.
+pub(super) const WAITING: Range<u64> = (0, 1_000_000);
+/// Estimated tokens that may wait, up to what the largest memory for bodies holds.
+pub(super) const WAITING_TOKENS: Range<u64> = (1, 1 << 40);
+/// From "never wait" to the longest that a caller stays.
+pub(super) const WAIT: Range<Duration> = (Duration::ZERO, HOUR);

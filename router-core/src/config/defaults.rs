@@ -3,16 +3,24 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use super::{Admin, Balance, Drain, Limits, Listen, Log, LogFormat, Pool, Timeouts, Usage};
+use super::{
+    Admin, Aimd, Balance, Batch, Bulkhead, Concurrency, Drain, FirstTokenWindow, Gradient, Gradient2, Limits,
+    Listen, Log, LogFormat, MinRtt, MinRttSource, NonStreaming, Objective, Order, Pool, Priority, Queue,
+    Segment, Span, Timeouts, Usage,
+};
 use crate::dialect::DialectSet;
 
 /// Where clients are listened for: loopback, so that a first try is no open door.
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
 /// Where operators are listened for: loopback, since it has no keys.
 pub const ADMIN_DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9901));
+/// The segment of every caller where a file names none.
+pub const SEGMENT_DEFAULT: &str = "default";
+
 impl Default for Listen {
+    /// Headers are not trusted: anybody may write one.
     fn default() -> Self {
-        Self { address: LISTEN_DEFAULT.into() }
+        Self { address: LISTEN_DEFAULT.into(), trust_headers: false }
     }
 }
 
@@ -94,6 +102,105 @@ impl Pool {
             timeouts: Timeouts::default(),
             http2: false,
             usage: Usage::Auto,
+            concurrency: Some(Concurrency::default()),
+            non_streaming: NonStreaming::Estimate,
+            bulkhead: Bulkhead::default(),
+            batch: Batch::default(),
+            gauges: None,
+        }
+    }
+}
+
+impl Segment {
+    /// A segment with the default of everything: its share is one of as many as there are, nothing is promised, and
+    /// it may fill a pool that others leave empty.
+    pub(super) fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            share: 1.0,
+            order: Order::Fair,
+            priority: Priority::Realtime,
+            objective: Objective::default(),
+            max_inflight_ratio: 1.0,
+        }
+    }
+}
+
+impl Default for Concurrency {
+    /// The one that needs no number of its own.
+    fn default() -> Self {
+        Self::FirstTokenWindow(FirstTokenWindow::default())
+    }
+}
+
+impl Default for FirstTokenWindow {
+    fn default() -> Self {
+        Self { gateways: 1, base_time: None }
+    }
+}
+
+impl Default for Gradient {
+    /// Envoy's; what it wants to be told has the values of its documentation's example.
+    fn default() -> Self {
+        Self {
+            sample_aggregate_percentile: 50,
+            max_concurrency_limit: 1000,
+            concurrency_update_interval: Duration::from_millis(100),
+            min_rtt: MinRtt { source: MinRttSource::default(), min_concurrency: 3, buffer_percent: 25 },
+        }
+    }
+}
+
+impl Default for MinRttSource {
+    fn default() -> Self {
+        Self::Measured { interval: Duration::from_secs(60), jitter_percent: 15, request_count: 50 }
+    }
+}
+
+impl Default for Span {
+    /// Netflix's.
+    fn default() -> Self {
+        Self { min: 20, max: 200, initial: 20 }
+    }
+}
+
+impl Default for Gradient2 {
+    /// Netflix's.
+    fn default() -> Self {
+        Self { span: Span::default(), rtt_tolerance: 1.5, smoothing: 0.2, queue_size: 4, long_window: 600 }
+    }
+}
+
+impl Default for Aimd {
+    /// Netflix's.
+    fn default() -> Self {
+        Self { span: Span::default(), timeout: Duration::from_secs(5), backoff_ratio: 0.9 }
+    }
+}
+
+impl Bulkhead {
+    /// That of a pool that only `passthrough` uses, where nothing else limits: the connection pool of the mesh that
+    /// such pools mostly come from.
+    pub(super) const PASSTHROUGH: Self =
+        Self { connections: Some(100), pending: Some(50), streams: Some(100) };
+}
+
+impl Default for Batch {
+    /// A fifth is left for realtime calls that come in while batch calls fill the rest: a batch call that has started
+    /// cannot be taken back.
+    fn default() -> Self {
+        Self { reserve: 0.2, minimum: 0 }
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            // What a stream's first token may take by default: nobody waits longer than for a server itself.
+            wait: Duration::from_secs(60),
+            // A call for each connection that clients may have by default.
+            requests: 10_000,
+            tokens: None,
         }
     }
 }

@@ -9,6 +9,7 @@ mod bounds;
 mod check;
 mod defaults;
 mod expand;
+mod overload;
 mod problem;
 mod reference;
 mod render;
@@ -16,6 +17,7 @@ mod scalar;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 mod tree;
 mod upstreams;
 mod url;
@@ -26,10 +28,15 @@ use std::time::Duration;
 
 pub use address::Address;
 pub use check::{load, load_with_files};
-pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT};
+pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT, SEGMENT_DEFAULT};
+pub use overload::{
+    Aimd, Batch, Bulkhead, Concurrency, FirstTokenWindow, GaugesSource, Gradient, Gradient2, MinRtt,
+    MinRttSource, NonStreaming, Objective, Order, Priority, Queue, Segment, Span, WhenFull,
+};
 pub use problem::{FileUse, Loaded, Problem};
 pub use reference::{markdown, schema};
 pub use render::to_json;
+pub use timeouts::{RouteTimeouts, Timeouts};
 pub use tree::TEXT_BYTES_MAX;
 pub use upstreams::{UpstreamArgument, from_upstreams};
 
@@ -57,6 +64,10 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Paths that go to a pool as they are, in the file's order.
     pub passthrough: Vec<Passthrough>,
+    /// Classes of callers, in the file's order; at least one.
+    pub segments: Vec<Segment>,
+    /// Index into [`Config::segments`] of the one that callers belong to who are of no other.
+    pub anonymous: usize,
 }
 
 /// One address for clients.
@@ -64,6 +75,8 @@ pub struct Config {
 pub struct Listen {
     /// An address and a port, or a Unix-domain socket.
     pub address: Address,
+    /// Whether `x-weir-segment` is believed there.
+    pub trust_headers: bool,
 }
 
 /// The operators' listener.
@@ -136,7 +149,7 @@ pub enum LogFormat {
 }
 
 /// Endpoints that serve the same thing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
     /// The name in the file.
     pub name: String,
@@ -156,34 +169,17 @@ pub struct Pool {
     pub http2: bool,
     /// Whether streams are asked for their token counts where the caller did not ask.
     pub usage: Usage,
-}
-
-/// How long an endpoint may keep Weir waiting. Time in which Weir itself does not read is not counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// For a connection, TLS included.
-    pub connect: Duration,
-    /// From the sent request to the answer's head, where the call asks for a stream.
-    pub headers: Duration,
-    /// From the sent request to the first token of a stream.
-    pub first_token: Duration,
-    /// Between two pieces of an answer.
-    pub idle: Duration,
-    /// From the sent request to the end of an answer that is not a stream.
-    pub answer: Duration,
-}
-
-/// What a route sets in place of its pools' timeouts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RouteTimeouts {
-    /// In place of [`Timeouts::headers`].
-    pub headers: Option<Duration>,
-    /// In place of [`Timeouts::first_token`].
-    pub first_token: Option<Duration>,
-    /// In place of [`Timeouts::idle`].
-    pub idle: Option<Duration>,
-    /// In place of [`Timeouts::answer`].
-    pub answer: Option<Duration>,
+    /// How many attempts each endpoint gets at a time; `None` where only `bulkhead` limits, which is a pool that only
+    /// `passthrough` uses.
+    pub concurrency: Option<Concurrency>,
+    /// How calls that do not stream are counted.
+    pub non_streaming: NonStreaming,
+    /// Caps on what it takes.
+    pub bulkhead: Bulkhead,
+    /// What batch calls may have of it.
+    pub batch: Batch,
+    /// Whether its servers are asked for their own queues, and where.
+    pub gauges: Option<GaugesSource>,
 }
 
 /// Whether a stream is asked for its token counts (`stream_options.include_usage`) where the caller did not ask;
@@ -251,6 +247,10 @@ pub struct Route {
     pub canary: Vec<Canary>,
     /// In place of its pools' own.
     pub timeouts: RouteTimeouts,
+    /// What becomes of a call while the target whose turn it is takes no more.
+    pub when_full: WhenFull,
+    /// How much may wait for it, and how long.
+    pub queue: Queue,
 }
 
 /// One destination of a route.
@@ -295,7 +295,9 @@ impl Listen {
     ///
     /// One line that says what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
-        address::anywhere(text).map(|address| Self { address }).map_err(|complaint| complaint.to_string())
+        address::anywhere(text)
+            .map(|address| Self { address, trust_headers: false })
+            .map_err(|complaint| complaint.to_string())
     }
 }
 
@@ -323,20 +325,6 @@ impl LogFormat {
             Self::Auto => "auto",
             Self::Json => "json",
             Self::Human => "human",
-        }
-    }
-}
-
-impl RouteTimeouts {
-    /// `pool`'s timeouts with this route's in their place.
-    #[must_use]
-    pub fn over(&self, pool: &Timeouts) -> Timeouts {
-        Timeouts {
-            connect: pool.connect,
-            headers: self.headers.unwrap_or(pool.headers),
-            first_token: self.first_token.unwrap_or(pool.first_token),
-            idle: self.idle.unwrap_or(pool.idle),
-            answer: self.answer.unwrap_or(pool.answer),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::problem::{Complaint, shown};
 use super::suggest::nearest;
+use super::weights;
 
 /// Reads `800ms`, `1.5s`, `10m`, `1h` or `0` within a range, both ends included.
 pub(super) fn duration(text: &str, (least, most): (Duration, Duration)) -> Result<Duration, Complaint> {
@@ -119,6 +120,16 @@ pub(super) fn count(text: &str, (least, most): (u64, u64)) -> Result<u64, Compla
     })
 }
 
+/// Reads a number within a range, both ends included.
+pub(super) fn number(text: &str, (least, most): (f64, f64)) -> Result<f64, Complaint> {
+    let number = weights::number(text)
+        .ok_or_else(|| Complaint::new(format!("expected a number, found {}", shown(text))))?;
+    if (least..=most).contains(&number) {
+        return Ok(number);
+    }
+    Err(Complaint::new(format!("{} is out of range", shown(text))).help(format!("{least} to {most}")))
+}
+
 /// Reads a header's name and turns it into lower case.
 pub(super) fn header_name(text: &str) -> Result<String, Complaint> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
@@ -152,14 +163,14 @@ pub(super) fn visible(text: &str) -> Result<String, Complaint> {
     Ok(text.to_owned())
 }
 
-/// Reads the name of a pool.
-pub(super) fn pool_name(text: &str) -> Result<(), Complaint> {
+/// Reads a name that labels and headers can have as it is: that of `whose`, as in "a pool".
+pub(super) fn plain_name(text: &str, whose: &str) -> Result<(), Complaint> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-    if first && text.len() <= POOL_CHARS_MAX && text.bytes().all(allowed) {
+    if first && text.len() <= PLAIN_CHARS_MAX && text.bytes().all(allowed) {
         return Ok(());
     }
-    Err(Complaint::new(format!("{} cannot be the name of a pool", shown(text)))
+    Err(Complaint::new(format!("{} cannot be the name of {whose}", shown(text)))
         .help("1 to 64 letters, digits, `.`, `_` and `-`, a letter or digit first"))
 }
 
@@ -230,6 +241,6 @@ pub(super) const CREDENTIAL_HEADERS: [&str; 10] = [
 const FRACTION_DIGITS_MAX: usize = 9;
 const HEADER_BYTES_MAX: usize = 128;
 const NAME_CHARS_MAX: usize = 256;
-const POOL_CHARS_MAX: usize = 64;
+const PLAIN_CHARS_MAX: usize = 64;
 /// Longest path that Linux opens.
 const PATH_BYTES_MAX: usize = 4095;

@@ -1,10 +1,11 @@
 //! A configuration without a file, from `--upstream URL[=WEIGHT]`: everything is passed on to one pool, or
 //! in shares to several.
 
+use super::bounds::TARGETS_MAX;
 use super::expand::is_variable_name;
 use super::{
-    Admin, Config, Drain, Endpoint, Limits, Listen, Log, Pool, Route, RouteTimeouts, Secret, Target,
-    WEIGHT_SUM, WILDCARD_ROUTE, url, weights,
+    Admin, Config, Drain, Endpoint, Limits, Listen, Log, Pool, Queue, Route, RouteTimeouts, SEGMENT_DEFAULT,
+    Secret, Segment, Target, WEIGHT_SUM, WILDCARD_ROUTE, WhenFull, url, weights,
 };
 
 /// One `--upstream`.
@@ -58,6 +59,9 @@ pub fn from_upstreams(upstreams: &[UpstreamArgument], key_env: Option<&str>) -> 
         }
         _ => return Err("either every upstream has a weight or none has".to_owned()),
     };
+    if shares.len() > TARGETS_MAX {
+        return Err(format!("{} upstreams with weights, more than {TARGETS_MAX}", shares.len()));
+    }
     if shares.iter().all(|&share| share == 0) {
         return Err("at least one upstream needs a weight above 0".to_owned());
     }
@@ -78,8 +82,12 @@ pub fn from_upstreams(upstreams: &[UpstreamArgument], key_env: Option<&str>) -> 
             targets,
             canary: Vec::new(),
             timeouts: RouteTimeouts::default(),
+            when_full: WhenFull::Spill,
+            queue: Queue::default(),
         }],
         passthrough: Vec::new(),
+        segments: vec![Segment::new(SEGMENT_DEFAULT)],
+        anonymous: 0,
     })
 }
 

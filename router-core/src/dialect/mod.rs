@@ -5,9 +5,11 @@ mod anthropic;
 mod openai;
 mod passthrough;
 mod refusal;
+mod shed;
 
 pub use passthrough::passthrough;
 pub use refusal::{Reason, Refusal, Source};
+pub use shed::{RetryHint, Shed, retry_hint};
 
 /// An API's wire shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,8 +2,9 @@
 //! reason, the same in every place that refuses.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
-use super::{Dialect, anthropic, openai, passthrough};
+use super::{Dialect, Shed, anthropic, openai, passthrough};
 
 /// Longest client-made string that is repeated in an error.
 const ECHO_CHARS_MAX: usize = 128;
@@ -78,8 +79,20 @@ pub enum Reason {
         /// Those that it may use.
         known: Vec<String>,
     },
-    /// No target of the route speaks the caller's API or can serve now.
-    NoEndpoint,
+    /// A header of Weir's has a value that it cannot have.
+    InvalidHeader {
+        /// Its name.
+        header: &'static str,
+        /// What it may be.
+        wanted: &'static str,
+    },
+    /// There is not enough for everybody and others come first, or nothing at all that could serve the call now.
+    Shed {
+        /// Why this call.
+        why: Shed,
+        /// When it may have better luck: the time in which what is ahead of it drains.
+        retry_after: Duration,
+    },
     /// Weir is being stopped, and the time for the answer is over.
     Draining,
     /// No connection to the endpoint came about.
@@ -92,6 +105,13 @@ pub enum Reason {
     FirstTokenTimeout,
     /// An answer that is not a stream did not come in time.
     AnswerTimeout,
+    /// A stream that was to be put together into an answer fell silent.
+    IdleTimeout,
+    /// An answer that was to be put together is longer than allowed.
+    AnswerTooLarge {
+        /// The most that is allowed.
+        limit_bytes: u64,
+    },
     /// What the endpoint sent is no answer: broken HTTP, a closed connection, a refused key of ours.
     BadResponse,
     /// A mistake of Weir's own.
@@ -132,6 +152,8 @@ pub struct Refusal {
     pub weir_reason: Option<&'static str>,
     /// Value of `allow`, for 405.
     pub allow: Option<&'static str>,
+    /// When to come back, where that is known: see [`retry_hint`](super::retry_hint).
+    pub retry_after: Option<Duration>,
 }
 
 /// Status, OpenAI's `type`, `code`.
@@ -162,13 +184,17 @@ impl Reason {
             Self::MissingModel => (400, CALLER, "missing_model"),
             Self::ModelNotString => (400, CALLER, "invalid_model"),
             Self::UnknownModel { .. } => (404, CALLER, "model_not_found"),
-            Self::NoEndpoint => (503, SERVER, "no_endpoint"),
+            Self::InvalidHeader { .. } => (400, CALLER, "invalid_header"),
+            Self::Shed { why: why @ Shed::NoEndpoint, .. } => (503, SERVER, why.code()),
+            Self::Shed { why, .. } => (429, "overloaded_error", why.code()),
             Self::Draining => (503, SERVER, "draining"),
             Self::ConnectFailed => (502, UPSTREAM, "connect_failed"),
             Self::ConnectTimeout => (502, UPSTREAM, "connect_timeout"),
             Self::HeadersTimeout => (504, UPSTREAM, "headers_timeout"),
             Self::FirstTokenTimeout => (504, UPSTREAM, "first_token_timeout"),
             Self::AnswerTimeout => (504, UPSTREAM, "answer_timeout"),
+            Self::IdleTimeout => (504, UPSTREAM, "idle_timeout"),
+            Self::AnswerTooLarge { .. } => (502, UPSTREAM, "answer_too_large"),
             Self::BadResponse => (502, UPSTREAM, "bad_response"),
             Self::Internal => (500, SERVER, "internal_error"),
         }
@@ -202,8 +228,10 @@ impl Reason {
             | Self::HeadersTimeout
             | Self::FirstTokenTimeout
             | Self::AnswerTimeout
+            | Self::IdleTimeout
+            | Self::AnswerTooLarge { .. }
             | Self::BadResponse => Source::Upstream,
-            Self::BodyMemory | Self::NoEndpoint | Self::Draining | Self::Internal => Source::Internal,
+            Self::Shed { .. } | Self::BodyMemory | Self::Draining | Self::Internal => Source::Internal,
             _ => Source::Downstream,
         }
     }
@@ -242,23 +270,29 @@ impl Reason {
             Self::MissingModel => "The request body names no `model`.".into(),
             Self::ModelNotString => "The request body's `model` must be a string.".into(),
             Self::UnknownModel { model, known } => unknown_model(model, known).into(),
-            Self::NoEndpoint => "No endpoint can serve this model through this API now.".into(),
+            Self::InvalidHeader { header, wanted } => format!("The header `{header}` must be {wanted}.").into(),
+            Self::Shed { why, .. } => why.message().into(),
             Self::Draining => "The gateway is being stopped.".into(),
             Self::ConnectFailed => "The model server could not be reached.".into(),
             Self::ConnectTimeout => "The model server could not be reached in time.".into(),
             Self::HeadersTimeout => "The model server did not begin an answer in time.".into(),
             Self::FirstTokenTimeout => "The model server did not send a first token in time.".into(),
             Self::AnswerTimeout => "The model server did not answer in time.".into(),
+            Self::IdleTimeout => "The model server fell silent in the middle of its answer.".into(),
+            Self::AnswerTooLarge { limit_bytes } => {
+                format!("The model server's answer is longer than the {limit_bytes} bytes that are put together.").into()
+            }
             Self::BadResponse => "The model server did not give a usable answer.".into(),
             Self::Internal => "The gateway made a mistake; it was recorded under this request id.".into(),
         }
     }
 
-    /// The body's field that is at fault.
+    /// The body's field, or the header, that is at fault.
     fn param(&self) -> Option<&'static str> {
         match self {
             Self::MissingModel | Self::ModelNotString | Self::UnknownModel { .. } => Some("model"),
             Self::DuplicateKey { key } => Some(key),
+            Self::InvalidHeader { header, .. } => Some(header),
             _ => None,
         }
     }
@@ -266,7 +300,15 @@ impl Reason {
     /// The answer to a caller that speaks `dialect`.
     #[must_use]
     pub fn refuse(&self, dialect: Dialect, request_id: &str) -> Refusal {
-        let (status, kind, code) = self.terms();
+        let (mut status, kind, code) = self.terms();
+        let mut retry_after = None;
+        if let Self::Shed { retry_after: wait, .. } = self {
+            retry_after = Some(*wait);
+            if dialect == Dialect::Anthropic && status == 429 {
+                // 429 is a quota there, and has another type of error.
+                status = 529;
+            }
+        }
         let message = self.message();
         let body = match dialect {
             Dialect::OpenAi => openai::error(&message, kind, self.param(), code),
@@ -274,13 +316,13 @@ impl Reason {
             Dialect::Passthrough => passthrough::error(&message),
         };
         let weir_reason = match self {
-            Self::NoEndpoint => Some("no-endpoint"),
+            Self::Shed { why, .. } => Some(why.weir_reason()),
             Self::BodyMemory => Some("memory"),
             Self::Draining => Some("draining"),
             _ => None,
         };
         let allow = if let Self::MethodNotAllowed { allow } = self { Some(*allow) } else { None };
-        Refusal { status, body, weir_reason, allow }
+        Refusal { status, body, weir_reason, allow, retry_after }
     }
 }
 
@@ -317,6 +359,75 @@ mod tests {
         assert_eq!(body["type"], "error");
         assert_eq!(body["error"]["type"], "api_error");
         assert_eq!(body["request_id"], "r2");
+    }
+
+    #[test]
+    fn a_shed_call_is_told_so_in_every_dialect() {
+        let wait = Duration::from_millis(1900);
+        let expected = [
+            ("deadline_unmeetable", "deadline"),
+            ("deadline_unmeetable", "deadline"),
+            ("deadline_unmeetable", "deadline"),
+            ("queue_full", "queue-full"),
+            ("displaced", "displaced"),
+            ("queue_full", "queue-full"),
+        ];
+        for (why, (code, weir_reason)) in Shed::ALL.into_iter().zip(expected) {
+            let reason = Reason::Shed { why, retry_after: wait };
+            assert_eq!((reason.code(), reason.source()), (code, Source::Internal));
+            assert!(!reason.ends_connection());
+            let refuse = |dialect| {
+                let refusal = reason.refuse(dialect, "r3");
+                assert_eq!((refusal.weir_reason, refusal.retry_after), (Some(weir_reason), Some(wait)));
+                let body: serde_json::Value = serde_json::from_str(&refusal.body).unwrap();
+                (refusal.status, body)
+            };
+            let (status, body) = refuse(Dialect::OpenAi);
+            let error = &body["error"];
+            assert_eq!((status, &error["type"]), (429, &"overloaded_error".into()));
+            assert_eq!((&error["code"], &error["param"]), (&code.into(), &serde_json::Value::Null));
+            let (status, body) = refuse(Dialect::Anthropic);
+            assert_eq!((status, &body["error"]["type"]), (529, &"overloaded_error".into()));
+            assert_eq!(body["request_id"], "r3");
+            let (status, body) = refuse(Dialect::Passthrough);
+            assert_eq!((status, body.as_object().unwrap().len()), (429, 1));
+            let told = body["detail"].as_str().unwrap();
+            assert_eq!(told, error["message"].as_str().unwrap());
+            // Words on which a client gives up for good.
+            let stops = ["billing", "credit balance", "quota", "will reset"];
+            assert!(stops.iter().all(|word| !told.contains(word)), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_nothing_can_serve_is_not_told_that_there_are_too_many() {
+        let wait = Duration::from_secs(7);
+        let reason = Reason::Shed { why: Shed::NoEndpoint, retry_after: wait };
+        for dialect in Dialect::ALL {
+            let refusal = reason.refuse(dialect, "r5");
+            assert_eq!((refusal.status, refusal.weir_reason), (503, Some("no-endpoint")));
+            assert_eq!(refusal.retry_after, Some(wait), "{refusal:?}");
+        }
+        let body: serde_json::Value =
+            serde_json::from_str(&reason.refuse(Dialect::OpenAi, "r5").body).unwrap();
+        assert_eq!(
+            (&body["error"]["type"], &body["error"]["code"]),
+            (&"server_error".into(), &"no_endpoint".into())
+        );
+    }
+
+    #[test]
+    fn a_header_that_is_wrong_is_named_in_every_dialect() {
+        let reason = Reason::InvalidHeader { header: "x-weir-deadline-ms", wanted: "a number" };
+        for dialect in Dialect::ALL {
+            let refusal = reason.refuse(dialect, "r4");
+            assert_eq!((refusal.status, refusal.weir_reason, refusal.retry_after), (400, None, None));
+            assert!(
+                refusal.body.contains("The header `x-weir-deadline-ms` must be a number."),
+                "{refusal:?}"
+            );
+        }
+        assert!(reason.refuse(Dialect::OpenAi, "r4").body.contains(r#""param":"x-weir-deadline-ms""#));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! key order and number formats.
 
 mod json;
+mod streamed;
 mod text;
 mod usage;
 
@@ -17,6 +18,8 @@ use memchr::memchr_iter;
 
 use self::json::{Cursor, Fault, Text};
 use crate::dialect::Reason;
+
+pub use self::streamed::as_stream;
 
 /// The keys that are read.
 const READ: [&str; 3] = ["model", "stream", "stream_options"];

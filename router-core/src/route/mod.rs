@@ -43,8 +43,30 @@ impl Rotation {
     /// The target whose turn it is among those for which `can_serve` holds; `None` if none of them has a
     /// weight.
     pub fn pick(&mut self, can_serve: impl Fn(usize) -> bool) -> Option<usize> {
+        let best = self.next(&can_serve)?;
+        self.take(best, can_serve);
+        Some(best)
+    }
+
+    /// Whose turn it is, without taking it: as [`pick`](Self::pick), but nothing is credited or paid.
+    #[must_use]
+    pub fn next(&self, can_serve: impl Fn(usize) -> bool) -> Option<usize> {
+        let mut best: Option<(usize, i64)> = None;
+        for (index, (&weight, &credit)) in self.weights.iter().zip(&self.credit).enumerate() {
+            if weight == 0 || !can_serve(index) {
+                continue;
+            }
+            let credit = credit + i64::from(weight);
+            if best.is_none_or(|(_, most)| credit > most) {
+                best = Some((index, credit));
+            }
+        }
+        best.map(|(index, _)| index)
+    }
+
+    /// Takes the turn that [`next`](Self::next) named, over the same targets.
+    pub fn take(&mut self, turn: usize, can_serve: impl Fn(usize) -> bool) {
         let mut sum = 0;
-        let mut best: Option<usize> = None;
         for (index, &weight) in self.weights.iter().enumerate() {
             if weight == 0 || !can_serve(index) {
                 self.credit[index] = 0;
@@ -52,14 +74,11 @@ impl Rotation {
             }
             sum += i64::from(weight);
             self.credit[index] += i64::from(weight);
-            if best.is_none_or(|best| self.credit[index] > self.credit[best]) {
-                best = Some(index);
-            }
         }
-        let best = best?;
-        self.credit[best] -= sum;
+        if let Some(credit) = self.credit.get_mut(turn) {
+            *credit -= sum;
+        }
         self.check_invariants();
-        Some(best)
     }
 
     fn check_invariants(&self) {

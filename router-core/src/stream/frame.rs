@@ -2,8 +2,9 @@
 //! CR or CRLF, in any mixture, and the body may be cut between any two bytes.
 //!
 //! A block that lies within one piece is passed on as it lies there. Only one that is cut is copied, at most
-//! [`BLOCK_MAX`] bytes of it: of a longer block the head is passed on and its end still found. A block is
-//! shortened in the same way when it lies within one piece, so that cuts never change what is seen.
+//! [`BLOCK_MAX`] bytes of it (or as many as whoever reads it wants): of a longer block the head is passed on and its
+//! end still found. A block is shortened in the same way when it lies within one piece, so that cuts never change what
+//! is seen.
 
 use std::fmt;
 use std::ops::Range;
@@ -23,7 +24,7 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 #[derive(Clone, Copy)]
 pub(super) struct Block<'a> {
     pub(super) bytes: &'a [u8],
-    /// Whether `bytes` are only the first [`BLOCK_MAX`] of the block.
+    /// Whether `bytes` are only the beginning of a block that is longer than its reader wants.
     pub(super) shortened: bool,
 }
 
@@ -36,6 +37,8 @@ pub(super) struct Framer {
     place: Place,
     /// Whether no blank line came yet: only the body's first line may begin with a byte order mark.
     at_body_start: bool,
+    /// The longest block that is passed on whole.
+    block_max: usize,
 }
 
 /// Where the next byte stands.
@@ -49,7 +52,12 @@ enum Place {
 
 impl Framer {
     pub(super) const fn new() -> Self {
-        Self { kept: Vec::new(), shortened: false, place: Place::LineStart, at_body_start: true }
+        Self::with_block_max(BLOCK_MAX)
+    }
+
+    /// A framer that passes blocks of up to `block_max` bytes on whole.
+    pub(super) const fn with_block_max(block_max: usize) -> Self {
+        Self { kept: Vec::new(), shortened: false, place: Place::LineStart, at_body_start: true, block_max }
     }
 
     /// Takes the next piece and hands out each block that ends in it.
@@ -103,7 +111,7 @@ impl Framer {
             on_block(self.unfinished());
             self.forget();
         } else if !rest.is_empty() {
-            let (bytes, shortened) = shorten(rest, BLOCK_MAX);
+            let (bytes, shortened) = shorten(rest, self.block_max);
             on_block(Block { bytes: self.without_bom(bytes), shortened });
         }
         self.at_body_start = false;
@@ -119,7 +127,7 @@ impl Framer {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let (bytes, shortened) = shorten(bytes, BLOCK_MAX - self.kept.len());
+        let (bytes, shortened) = shorten(bytes, self.block_max - self.kept.len());
         self.kept.extend_from_slice(bytes);
         self.shortened |= shortened;
     }

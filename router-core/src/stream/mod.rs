@@ -5,9 +5,11 @@
 //!
 //! [`SseWatch`] reads event streams, [`WholeWatch`] JSON answers. Both take the body in pieces of any size and
 //! keep nothing of it except an event or a value that is cut between two pieces. [`UsageFilter`] alone takes
-//! something away: the token counts that Weir asked for and the caller did not.
+//! something away: the token counts that Weir asked for and the caller did not. [`Assembly`] alone makes something of
+//! a stream: the one document that its caller asked for, where Weir asked for a stream in its place.
 
 mod anthropic;
+mod assemble;
 mod event;
 mod frame;
 mod keys;
@@ -21,6 +23,7 @@ mod withhold;
 #[cfg(test)]
 mod tests;
 
+pub use assemble::{Assembly, Unassembled};
 pub use sse::{Seen, SseWatch};
 pub use whole::WholeWatch;
 pub use withhold::UsageFilter;

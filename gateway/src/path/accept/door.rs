@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use router_core::config::Address;
 use tokio::sync::{mpsc, watch};
 
 use super::doors::Stage;
@@ -20,6 +21,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub(super) struct Entrance {
     pub(super) gateway: Arc<Gateway>,
+    /// As in the file.
+    pub(super) address: Arc<Address>,
     pub(super) room: Room,
     pub(super) stage: watch::Receiver<Stage>,
     pub(super) guard: mpsc::Sender<()>,
@@ -53,7 +56,8 @@ pub(super) async fn accept<P: Path>(
         failing = false;
         let Some(place) = entrance.place().await else { break };
         let Entrance { gateway, stage, guard, .. } = entrance.clone();
-        let visit = Visit { socket, peer, gateway, stage, guard };
+        let trusted = entrance.is_trusted();
+        let visit = Visit { socket, peer, trusted, gateway, stage, guard };
         let path = path.clone();
         tokio::spawn(async move {
             serve(visit, path).await;
@@ -64,6 +68,13 @@ pub(super) async fn accept<P: Path>(
 }
 
 impl Entrance {
+    /// Whether callers are believed here what they say of themselves.
+    fn is_trusted(&self) -> bool {
+        let snapshot = self.gateway.snapshot();
+        let mut listeners = snapshot.config.listen.iter();
+        listeners.any(|listen| listen.address == *self.address && listen.trust_headers)
+    }
+
     /// Room for one more connection, as soon as there is; `None` if the doors close before. Further callers wait in
     /// the system's queue meanwhile.
     async fn place(&mut self) -> Option<Place> {

@@ -118,7 +118,8 @@ impl Doors {
             let (stage, stages) = watch::channel(Stage::Open);
             if let Some(guard) = guard.clone() {
                 let room = self.room.clone();
-                let entrance = Entrance { gateway: gateway.clone(), room, stage: stages, guard };
+                let address = Arc::new(configured.clone());
+                let entrance = Entrance { gateway: gateway.clone(), address, room, stage: stages, guard };
                 tokio::spawn(accept(listener, file, entrance, path::build(gateway)));
             }
             doors.push(Door { configured, bound: address, stage });

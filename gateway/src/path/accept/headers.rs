@@ -50,13 +50,20 @@ pub(super) fn finish(response: &mut Response<AnswerBody>, account: &Account, id:
     let mut facts = account.facts();
     facts.status = status.as_u16();
     let upstream = facts.upstream.unwrap_or_default();
-    let overhead = account.started.elapsed().saturating_sub(upstream + facts.body_wait);
+    let overhead = account.started.elapsed().saturating_sub(upstream + facts.body_wait + facts.queued);
     facts.overhead = facts.upstream.map(|_| overhead);
     headers.insert(ATTEMPTS, HeaderValue::from(u16::from(facts.attempts)));
     let mut timing = String::with_capacity(64);
     timing.push_str("weir;dur=");
     push_ms(&mut timing, overhead);
-    timing.push_str(", queue;dur=0, upstream;dur=");
+    timing.push_str(", queue;dur=");
+    // Nearly always.
+    if facts.queued.is_zero() {
+        timing.push('0');
+    } else {
+        push_ms(&mut timing, facts.queued);
+    }
+    timing.push_str(", upstream;dur=");
     push_ms(&mut timing, upstream);
     if let Ok(timing) = HeaderValue::try_from(timing) {
         // Weir's own comes first; an upstream's goes on behind it.

@@ -57,6 +57,8 @@ pub(crate) struct Arrival {
     /// The caller's address.
     pub(crate) peer: HeaderValue,
     pub(crate) bounds: Bounds,
+    /// Whether the listener believes what a caller says of itself.
+    pub(crate) trusted: bool,
 }
 
 /// How large a head may be.
@@ -79,6 +81,8 @@ pub(crate) struct Admitted {
 pub(crate) struct Origin {
     pub(crate) peer: HeaderValue,
     pub(crate) request_id: HeaderValue,
+    /// Whether what the caller says of itself is believed.
+    pub(crate) trusted: bool,
 }
 
 impl Bounds {
@@ -127,9 +131,12 @@ where
             let request_id = headers::request_id(&head.headers);
             let open = Account::open(gateway.telemetry.clone(), request_id.clone(), started);
             let account = open.account().clone();
+            // Until somebody is identified, everybody is anybody.
+            account.facts().segment = Some(gateway.snapshot().anonymous().clone());
             note_headers(&gateway, &account, &head.headers);
             let dialect = gateway.snapshot().guess(&head);
-            let origin = Origin { peer: arrival.peer, request_id: request_id.clone() };
+            let (peer, trusted) = (arrival.peer, arrival.trusted);
+            let origin = Origin { peer, request_id: request_id.clone(), trusted };
 
             // Called only within, since already the call may panic and not just what it returns.
             let walk = AssertUnwindSafe(async {

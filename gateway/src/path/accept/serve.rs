@@ -69,6 +69,8 @@ impl<P> Path for P where
 pub(super) struct Visit {
     pub(super) socket: Socket,
     pub(super) peer: HeaderValue,
+    /// Whether its listener believes what callers say of themselves.
+    pub(super) trusted: bool,
     pub(super) gateway: Arc<Gateway>,
     pub(super) stage: watch::Receiver<Stage>,
     /// Dropped when all of the connection has ended.
@@ -78,6 +80,7 @@ pub(super) struct Visit {
 /// A connection that is being served.
 struct Session {
     peer: HeaderValue,
+    trusted: bool,
     gateway: Arc<Gateway>,
     stage: watch::Receiver<Stage>,
     guard: mpsc::Sender<()>,
@@ -104,7 +107,7 @@ enum Turn<T> {
 
 /// Serves a connection until it ends, until the doors close and its last answer has left, or until Weir stops.
 pub(super) async fn serve<P: Path>(visit: Visit, path: P) {
-    let Visit { socket, peer, gateway, stage, guard } = visit;
+    let Visit { socket, peer, trusted, gateway, stage, guard } = visit;
     let (clocks, bounds) = {
         let limits = &gateway.snapshot().config.limits;
         socket.hold_at_most(limits.send_buffer_bytes);
@@ -115,7 +118,7 @@ pub(super) async fn serve<P: Path>(visit: Visit, path: P) {
     let mut tick = interval_at((now + clocks.tick()).into(), clocks.tick());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Heard::new(socket, patience.clone());
-    let mut session = Session { peer, gateway, stage, guard, patience, clocks, bounds, tick };
+    let mut session = Session { peer, trusted, gateway, stage, guard, patience, clocks, bounds, tick };
     let spoken = loop {
         match session.turn(poll_fn(|context| heard.poll_protocol(context))).await {
             Turn::Leaving => {}
@@ -179,10 +182,11 @@ impl Session {
     }
 
     async fn http1<P: Path>(mut self, heard: Heard, path: P) {
-        let (waits, peer, bounds) = (self.patience.clone(), self.peer.clone(), self.bounds);
+        let (waits, peer, bounds, trusted) =
+            (self.patience.clone(), self.peer.clone(), self.bounds, self.trusted);
         let service = service_fn(move |request| {
             let busy = waits.serve(Instant::now(), None);
-            answer(path.clone(), Arrival { request, peer: peer.clone(), bounds }, busy)
+            answer(path.clone(), Arrival { request, peer: peer.clone(), bounds, trusted }, busy)
         });
         let buffer_bytes = usize::try_from(self.bounds.head_bytes + HEAD_BYTES_MORE).unwrap_or(usize::MAX);
         let connection =
@@ -222,14 +226,15 @@ impl Session {
     async fn http2<P: Path>(mut self, heard: Heard, path: P) {
         let telemetry = self.gateway.telemetry.clone();
         let streams = Streams::new(self.clocks.client_stall, telemetry, self.guard.clone());
-        let (waits, peer, bounds) = (self.patience.clone(), self.peer.clone(), self.bounds);
+        let (waits, peer, bounds, trusted) =
+            (self.patience.clone(), self.peer.clone(), self.bounds, self.trusted);
         let (begins, gateway) = (streams.clone(), self.gateway.clone());
         let service = service_fn(move |request| {
             let busy = waits.serve(Instant::now(), Some(begins.begin()));
             if gateway.is_draining() {
                 waits.leave.store(true, Ordering::Relaxed);
             }
-            answer(path.clone(), Arrival { request, peer: peer.clone(), bounds }, busy)
+            answer(path.clone(), Arrival { request, peer: peer.clone(), bounds, trusted }, busy)
         });
         let builder = self.http2_builder(streams.clone());
         let mut connection = pin!(builder.serve_connection(TokioIo::new(heard), service));

@@ -61,7 +61,12 @@ where
     let rooms = Accept::new(gateway.clone(), inner);
     let service = hyper::service::service_fn(move |request| {
         let bounds = Bounds::of(&Limits::default());
-        rooms.clone().call(Arrival { request, peer: HeaderValue::from_static("127.0.0.1"), bounds })
+        rooms.clone().call(Arrival {
+            request,
+            peer: HeaderValue::from_static("127.0.0.1"),
+            bounds,
+            trusted: false,
+        })
     });
     tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(far), service));
     let (sender, connection) = handshake(TokioIo::new(near)).await.unwrap();

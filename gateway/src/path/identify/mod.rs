@@ -4,6 +4,7 @@
 mod body;
 mod memory;
 mod models;
+mod words;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,9 +14,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
+use router_core::config::NonStreaming;
 use router_core::dialect::{Intent, Operation, Reason};
-use router_core::identify::{Edit, scan};
+use router_core::identify::{Edit, as_stream, scan};
+use router_core::overload::ask::{self, Ask};
+use router_core::overload::estimate::sampled;
 use tower::Service;
+use words::Words;
 
 use super::accept::{Origin, discard};
 use super::dialect::Known;
@@ -23,7 +28,7 @@ use super::stream::AnswerBody;
 use super::telemetry::Account;
 use super::{Failure, Reply, Walk};
 use crate::gateway::Gateway;
-use crate::snapshot::Route;
+use crate::snapshot::{Route, Segment, Snapshot, Target};
 
 pub(crate) use memory::{BodyMemory, Reservation};
 pub(crate) use models::Catalogue;
@@ -34,6 +39,12 @@ pub(crate) struct Call {
     pub(crate) origin: Origin,
     pub(crate) intent: Intent,
     pub(crate) head: Parts,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) segment: Segment,
+    /// What its headers ask for.
+    pub(crate) ask: Ask,
+    /// About how long its prompt is.
+    pub(crate) prompt_tokens: u32,
     pub(crate) body: Bytes,
     /// The body's part of the memory for bodies: as long as it may be sent again.
     pub(crate) _held: Reservation,
@@ -41,6 +52,9 @@ pub(crate) struct Call {
     pub(crate) model_span: Range<usize>,
     /// What makes the body ask for token counts that it does not ask for.
     pub(crate) ask_usage: Option<Edit>,
+    /// What makes the body ask for a stream that it does not ask for, where a target of its route has such calls
+    /// streamed and this one may be.
+    pub(crate) as_stream: Option<Edit>,
     pub(crate) route: Arc<Route>,
 }
 
@@ -95,9 +109,17 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
         discard(body, &head);
         return Err(Reason::EncodedBody.into());
     }
-    let waited = Instant::now();
     // One snapshot for the whole judgement, whatever is reloaded while the body comes.
     let snapshot = Arc::clone(&gateway.snapshot());
+    let (segment, ask) = match who(&snapshot, &origin, &head) {
+        Ok(known) => known,
+        Err(reason) => {
+            discard(body, &head);
+            return Err(reason.into());
+        }
+    };
+    account.facts().segment = Some(segment.clone());
+    let waited = Instant::now();
     let body = body::read(body, &head, &gateway.body_memory, &snapshot.config.limits).await;
     account.facts().body_wait = waited.elapsed();
     let (body, held) = body.map_err(|unread| {
@@ -107,31 +129,75 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
         Failure::from(unread.reason)
     })?;
     account.facts().bytes_in = body.len() as u64;
-    if let Some(route) = passthrough {
-        account.facts().route = Some(route.clone());
-        return Ok(Box::new(Call {
-            account,
-            origin,
-            intent,
-            head,
-            body,
-            _held: held,
-            model_span: 0..0,
-            ask_usage: None,
-            route,
-        }));
+    let found = match passthrough {
+        Some(route) => {
+            Found { route: still_there(&route, &snapshot)?, model_span: 0..0, ask_usage: None, stream: false }
+        }
+        None => look_into(&body, &snapshot, intent)?,
+    };
+    let Found { route, model_span, ask_usage, stream } = found;
+    {
+        let mut facts = account.facts();
+        facts.stream = stream;
+        facts.route = Some(route.clone());
     }
-    let scan = scan(&body)?;
+    let prompt_tokens = sampled(&body);
+    let streamed = |target: &Target| target.pool.non_streaming == NonStreaming::Stream;
+    let as_stream = match route.targets.iter().any(streamed) {
+        true => as_stream(&body, intent.operation),
+        false => None,
+    };
+    let call = Call {
+        account,
+        origin,
+        intent,
+        head,
+        snapshot,
+        segment,
+        ask,
+        prompt_tokens,
+        body,
+        _held: held,
+        model_span,
+        ask_usage,
+        as_stream,
+        route,
+    };
+    Ok(Box::new(call))
+}
+
+/// What a body and its path lead to.
+struct Found {
+    route: Arc<Route>,
+    model_span: Range<usize>,
+    ask_usage: Option<Edit>,
+    stream: bool,
+}
+
+/// Who calls, and what for, by the head alone.
+fn who(snapshot: &Snapshot, origin: &Origin, head: &Parts) -> Result<(Segment, Ask), Reason> {
+    let words = Words::of(&head.headers, origin.trusted)?;
+    let ask = Ask::read(|name| words.get(name))?;
+    let config = &snapshot.config;
+    let index = match words.get(ask::SEGMENT).filter(|_| origin.trusted) {
+        Some(named) => ask::segment(named, &config.segments)?,
+        None => config.anonymous,
+    };
+    Ok((snapshot.segments[index].clone(), ask))
+}
+
+/// A prefix may have gone since its path was recognised.
+fn still_there(route: &Route, snapshot: &Snapshot) -> Result<Arc<Route>, Reason> {
+    let found = snapshot.topics().find(|known| known.name == route.name);
+    found.cloned().ok_or(Reason::UnknownPath)
+}
+
+fn look_into(body: &[u8], snapshot: &Snapshot, intent: Intent) -> Result<Found, Reason> {
+    let scan = scan(body)?;
     let route = snapshot.route(&scan.model).filter(|route| route.speaks(intent.dialect));
     let Some(route) = route.cloned() else {
         let known = snapshot.known_models(intent.dialect);
-        return Err(Reason::UnknownModel { model: scan.model.into_owned(), known }.into());
+        return Err(Reason::UnknownModel { model: scan.model.into_owned(), known });
     };
-    {
-        let mut facts = account.facts();
-        facts.stream = scan.stream;
-        facts.route = Some(route.clone());
-    }
-    let (model_span, ask_usage) = (scan.model_span, scan.ask_usage);
-    Ok(Box::new(Call { account, origin, intent, head, body, _held: held, model_span, ask_usage, route }))
+    Ok(Found { route, model_span: scan.model_span, ask_usage: scan.ask_usage, stream: scan.stream })
 }

@@ -164,7 +164,7 @@ async fn get(
     path: PathAndQuery,
     patience: Duration,
 ) -> Result<(http::response::Parts, Bytes), Failure> {
-    let endpoint = select::pick(pool).ok_or(Reason::NoEndpoint)?;
+    let endpoint = select::pick(pool).ok_or(Reason::Internal)?;
     let headers = request.head.headers.clone();
     let mut headers = send::to_upstream(headers, &request.origin, pool, endpoint, request.intent.dialect);
     send::add_via(&mut headers, request.head.version);

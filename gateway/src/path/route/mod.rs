@@ -1,22 +1,14 @@
-//! Asks `router_core::route` which target takes the call, among those that speak the caller's API.
+//! Asks `router_core::route` whether a canary rule binds the call to a target. Where the others go is decided by
+//! weight in the moment in which they start: see `overload`.
 
-use std::sync::PoisonError;
-
-use router_core::dialect::Reason;
 use router_core::route::canary;
 
-use super::Failure;
 use super::identify::Call;
 
-/// Index of the target that takes the call.
-pub(crate) fn choose(call: &Call) -> Result<usize, Failure> {
+/// Index of the target that a canary rule chooses, if one does and it speaks the caller's API.
+pub(crate) fn canary_target(call: &Call) -> Option<usize> {
     let route = &call.route;
     let can_serve = |index: usize| route.targets[index].pool.dialects.contains(call.intent.dialect);
     let header = |name: &str| call.head.headers.get(name).map(http::HeaderValue::as_bytes);
-    if let Some(target) = canary(&route.canary, header).filter(|&target| can_serve(target)) {
-        return Ok(target);
-    }
-    let rotation = &route.rotation[call.intent.dialect.index()];
-    let mut rotation = rotation.lock().unwrap_or_else(PoisonError::into_inner);
-    rotation.pick(can_serve).ok_or_else(|| Reason::NoEndpoint.into())
+    canary(&route.canary, header).filter(|&target| can_serve(target))
 }

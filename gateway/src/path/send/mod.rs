@@ -22,21 +22,26 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use router_core::config::Usage;
+use router_core::config::{NonStreaming, Usage};
 use router_core::dialect::{Dialect, Operation, Reason};
 use router_core::identify::{Edit, Rope};
+use router_core::stream::Assembly;
 
 pub(crate) use body::RopeBody;
-pub(crate) use clocks::{Clocks, Term};
+pub(crate) use clocks::{Clocks, Delivery, Term};
 pub(crate) use connections::{Connections, Lease};
 pub(crate) use head::{CREDENTIALS, add_via, strip_hop_by_hop, strip_ours, to_upstream};
 
 use super::Failure;
 use super::accept::is_chunked_at_most;
 use super::identify::Call;
-use super::select::Permit;
+use super::overload::Permit;
 use super::telemetry::{Account, Limit};
 use crate::snapshot::{Endpoint, Pool, Target};
+
+/// Most of an answer that is put together: ten times the longest text that models write, with room for an image. An
+/// event of its stream may be as long.
+pub(crate) const ASSEMBLED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// An upstream's answer whose head has come.
 pub(crate) struct Answer {
@@ -49,22 +54,30 @@ pub(crate) struct Answer {
     pub(crate) term: Term,
     /// Whether the token counts were asked for in the caller's place, and are not for it.
     pub(crate) withhold_usage: bool,
+    /// What makes one document of it, if it is a stream that was asked for in the caller's place.
+    pub(crate) assembly: Option<Box<Assembly>>,
 }
 
 /// The first frame of a body, or its end, if it came together with the head.
 pub(crate) type Early = Option<Option<Frame<Bytes>>>;
 
 /// Sends the call to the endpoint of `permit` and waits for the answer's head.
-pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Result<Answer, Failure> {
+pub(crate) async fn send(call: &mut Call, target: &Target, mut permit: Permit) -> Result<Answer, Failure> {
     let pool = &target.pool;
     let rename = target.model.as_ref();
     let rename = rename.map(|model| Edit { span: call.model_span.clone(), with: model.clone() });
     let ask_usage = call.ask_usage.clone().filter(|_| asks_usage(pool, call.intent.operation));
     let withhold_usage = ask_usage.is_some();
-    let body = Rope::edited(&call.body, [rename, ask_usage]);
+    let as_stream = call.as_stream.clone().filter(|_| pool.non_streaming == NonStreaming::Stream);
+    let delivery = match &as_stream {
+        Some(_) => Delivery::Assembled,
+        None if call.account.facts().stream => Delivery::Streamed,
+        None => Delivery::Whole,
+    };
+    // A call streams already or is made to, never both.
+    let body = Rope::edited(&call.body, [rename, ask_usage.or(as_stream)]);
     let headers = std::mem::take(&mut call.head.headers);
-    let stream = call.account.facts().stream;
-    let mut clocks = Clocks::new(&target.timeouts, stream, &headers, call.account.started);
+    let mut clocks = Clocks::new(&target.timeouts, delivery, &call.ask, call.account.started);
     let mut headers = to_upstream(headers, &call.origin, pool, permit.endpoint(), call.intent.dialect);
     add_via(&mut headers, call.head.version);
     let path = call.head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
@@ -81,12 +94,18 @@ pub(crate) async fn send(call: &mut Call, target: &Target, permit: Permit) -> Re
     call.account.facts().upstream = Some(dispatched.elapsed());
     let (mut response, mut lease) =
         exchanged.inspect_err(|failure| note_limit(&call.account, &failure.reason))?;
+    permit.answered(response.status(), response.headers(), pool);
     check(&response, pool)?;
     if call.intent.dialect == Dialect::Passthrough && is_events(response.headers()) {
         clocks.turn_to_stream();
     }
     let early = early(&mut response, &mut lease).await?;
-    Ok(Answer { response, early, lease, permit, term: clocks.term(), withhold_usage })
+    // Errors, and answers of servers that do not stream, go on as they came.
+    let streams = response.status() == StatusCode::OK && is_events(response.headers());
+    let assembled = delivery == Delivery::Assembled && streams;
+    let assembly = assembled.then(|| Assembly::of(call.intent.operation, ASSEMBLED_BYTES_MAX)).flatten();
+    let assembly = assembly.map(Box::new);
+    Ok(Answer { response, early, lease, permit, term: clocks.term(), withhold_usage, assembly })
 }
 
 /// Whether an answer is an event stream.

@@ -18,6 +18,8 @@ use crate::path::send::Term;
 pub(super) struct Clock {
     /// When the first token or the end must have come.
     goal: Option<(Instant, &'static Breach)>,
+    /// When the end must have come, once the first token has.
+    end: Option<(Instant, &'static Breach)>,
     idle: Option<Duration>,
     turn: Turn,
     timer: Option<Pin<Box<Sleep>>>,
@@ -34,13 +36,18 @@ enum Turn {
 impl Clock {
     /// The clock of an answer whose head came at `now`. Only event streams have first tokens.
     pub(super) fn new(term: Term, is_events: bool, now: Instant) -> Self {
-        let (goal, idle) = match term {
+        let whole = |end| Some((end, &ANSWER));
+        let (goal, end, idle) = match term {
             Term::Stream { first_token, idle } => {
-                (is_events.then_some((first_token, &FIRST_TOKEN)), Some(idle))
+                (is_events.then_some((first_token, &FIRST_TOKEN)), None, Some(idle))
             }
-            Term::Whole { end } => (Some((end, &ANSWER)), None),
+            Term::Assembled { first_token, end, idle } if is_events => {
+                let goal = if first_token < end { Some((first_token, &FIRST_TOKEN)) } else { whole(end) };
+                (goal, whole(end), Some(idle))
+            }
+            Term::Whole { end } | Term::Assembled { end, .. } => (whole(end), None, None),
         };
-        Self { goal, idle, turn: Turn::Caller(Some(now)), timer: None }
+        Self { goal, end, idle, turn: Turn::Caller(Some(now)), timer: None }
     }
 
     /// Something came.
@@ -67,7 +74,7 @@ impl Clock {
     /// The first token has come.
     pub(super) fn first_token(&mut self) {
         if self.idle.is_some() {
-            self.goal = None;
+            self.goal = self.end;
         }
     }
 
@@ -137,6 +144,25 @@ mod tests {
         assert_eq!(due(&mut clock), (start + 100 * SECOND, "idle_timeout"));
         clock.handed();
         assert!(due(&mut clock).0 > start + 60 * SECOND);
+    }
+
+    #[test]
+    fn a_stream_that_is_put_together_has_an_end_too() {
+        let start = Instant::now();
+        let until = |seconds: u32| start + seconds * SECOND;
+        let term =
+            |first, end| Term::Assembled { first_token: until(first), end: until(end), idle: 60 * SECOND };
+        let mut clock = Clock::new(term(20, 90), true, start);
+        clock.turn = Turn::Upstream(start);
+        assert_eq!(due(&mut clock), (until(20), "first_token_timeout"));
+        clock.first_token();
+        assert_eq!(due(&mut clock), (until(60), "idle_timeout"));
+        clock.turn = Turn::Upstream(until(40));
+        assert_eq!(due(&mut clock), (until(90), "answer_timeout"));
+        for mut clock in [Clock::new(term(20, 10), true, start), Clock::new(term(5, 10), false, start)] {
+            clock.turn = Turn::Upstream(start);
+            assert_eq!(due(&mut clock), (until(10), "answer_timeout"));
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! Brings an answer back as it arrives: never collected, never edited (but for the token counts that Weir asked for
-//! in its caller's place: `usage` of a pool), watched in passing by
+//! Brings an answer back as it arrives: never collected, never edited (but for what Weir asked for in its caller's
+//! place: token counts, `usage` of a pool, and streams, `non_streaming`), watched in passing by
 //! `router_core::stream`. An event stream that breaks ends with an error event in the caller's dialect and
 //! without the dialect's terminator: a cut stream is never dressed as complete.
 
+mod assemble;
 mod body;
 mod breach;
 mod clock;
@@ -12,10 +13,12 @@ mod relay;
 use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::response::Parts;
 use http::{HeaderName, Response, StatusCode, Version};
 use router_core::dialect::Dialect;
 use router_core::stream::{SseWatch, WholeWatch};
 
+pub(crate) use assemble::assemble;
 pub(crate) use body::AnswerBody;
 use clock::Clock;
 use relay::{Relay, State, Tokens, Watch};
@@ -27,7 +30,13 @@ const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
 
 /// Turns the upstream's answer into the caller's.
 pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<AnswerBody> {
-    let Answer { response, early, lease, permit, term, withhold_usage } = answer;
+    let (head, relay) = begin(call, target, answer);
+    Response::from_parts(head, AnswerBody::relay(relay))
+}
+
+/// The head of the caller's answer, and what watches the body of the upstream's.
+fn begin(call: &Call, target: usize, answer: Answer) -> (Parts, Relay) {
+    let Answer { response, early, lease, permit, term, withhold_usage, assembly: _ } = answer;
     let (mut head, upstream) = response.into_parts();
     let unframed = head.version != Version::HTTP_2
         && !head.headers.contains_key(CONTENT_LENGTH)
@@ -63,6 +72,7 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
         early,
         filter: filter.then(Box::default),
         held: Some((lease, permit)),
+        succeeded: head.status.is_success(),
         watch,
         dialect,
         // Nothing can be added to an answer whose length is announced.
@@ -71,8 +81,9 @@ pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<Answ
         clock,
         last_byte: 0,
         account: call.account.clone(),
-        tokens: Tokens::new(target.metrics.inter_token.clone()),
+        tokens: Tokens::new(target.metrics_of(&call.segment).map(|metrics| metrics.inter_token.clone())),
         state: State::Flowing,
+        breach: None,
     };
-    Response::from_parts(head, AnswerBody::relay(relay.settle_if_empty()))
+    (head, relay.settle_if_empty())
 }

@@ -17,7 +17,7 @@ use super::breach::{Breach, CUT, STOPPED};
 use super::clock::Clock;
 use super::gathered::Gathered;
 use crate::path::failure::causes;
-use crate::path::select::Permit;
+use crate::path::overload::Permit;
 use crate::path::send::{Early, Lease};
 use crate::path::telemetry::{Account, Ending};
 
@@ -33,6 +33,8 @@ pub(super) struct Relay {
     pub(super) filter: Option<Box<UsageFilter>>,
     /// The connection and the place at the endpoint, until the answer has ended.
     pub(super) held: Option<(Lease, Permit)>,
+    /// Whether it is an answer of a model's, and no error.
+    pub(super) succeeded: bool,
     pub(super) watch: Watch,
     pub(super) dialect: Dialect,
     /// Whether an event may be added at the end.
@@ -44,6 +46,8 @@ pub(super) struct Relay {
     pub(super) account: Arc<Account>,
     pub(super) tokens: Tokens,
     pub(super) state: State,
+    /// Why it broke off, if it did before all had come.
+    pub(super) breach: Option<&'static Breach>,
 }
 
 /// How an answer is looked at in passing.
@@ -67,7 +71,8 @@ pub(super) enum State {
 
 /// The pace of a stream's tokens.
 pub(super) struct Tokens {
-    inter_token: Histogram,
+    /// `None` where nobody counts them.
+    inter_token: Option<Histogram>,
     last: Option<Instant>,
     /// Counted here, and added to the metric once, when the stream is over.
     gaps: Option<LocalHistogram>,
@@ -84,6 +89,11 @@ impl Relay {
 
     pub(super) fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
+    }
+
+    /// Why the answer broke off before all of it had come.
+    pub(super) fn breach(&self) -> Option<&'static Breach> {
+        self.breach
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
@@ -193,6 +203,9 @@ impl Relay {
                         self.clock.first_token();
                         self.account.facts().first_token = Some(now - self.account.started);
                     }
+                    if let Some((_, permit)) = &mut self.held {
+                        permit.came(seen.content_events, seen.first_token, now);
+                    }
                     self.tokens.passed(seen.content_events, now);
                 }
             }
@@ -222,15 +235,21 @@ impl Relay {
         if matches!(self.watch, Watch::Whole(_)) && self.unframed && self.last_byte != b'}' {
             return self.cut(&CUT, "the connection closed within the answer".into());
         }
-        self.account.facts().summary = self.summary();
-        if let Some((lease, _permit)) = self.held.take() {
+        let summary = self.summary();
+        let output_tokens = summary.usage.map(|usage| usage.completion_tokens);
+        self.account.facts().summary = summary;
+        if let Some((lease, permit)) = self.held.take() {
             lease.give_back();
+            // Errors come sooner than answers do, and say nothing of how long those take.
+            if self.succeeded {
+                permit.whole(output_tokens);
+            }
         }
         self.state = State::Over;
     }
 
     /// The answer breaks off. Where an event can still be written, it says so.
-    fn cut(&mut self, breach: &Breach, cause: String) {
+    fn cut(&mut self, breach: &'static Breach, cause: String) {
         let outcome = match &self.watch {
             Watch::Events(watch) => watch.outcome(),
             Watch::Whole(_) | Watch::Nothing => StreamEnd::Open,
@@ -243,6 +262,7 @@ impl Relay {
             StreamEnd::Complete if self.extensible => {}
             StreamEnd::Failed => self.note_failed(cause),
             StreamEnd::Open | StreamEnd::Finished | StreamEnd::Complete => {
+                self.breach = Some(breach);
                 self.note(breach.ending, breach.source, breach.code, cause);
             }
         }
@@ -298,13 +318,14 @@ impl Drop for Relay {
 }
 
 impl Tokens {
-    pub(super) fn new(inter_token: Histogram) -> Self {
+    pub(super) fn new(inter_token: Option<Histogram>) -> Self {
         Self { inter_token, last: None, gaps: None }
     }
 
     /// `count` tokens came at once.
     fn passed(&mut self, count: u32, now: Instant) {
-        let gaps = self.gaps.get_or_insert_with(|| self.inter_token.local());
+        let Some(inter_token) = &self.inter_token else { return };
+        let gaps = self.gaps.get_or_insert_with(|| inter_token.local());
         if let Some(last) = self.last.replace(now) {
             gaps.observe((now - last).as_secs_f64());
         }

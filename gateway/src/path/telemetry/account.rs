@@ -8,7 +8,7 @@ use router_core::dialect::{Intent, Source};
 use router_core::stream::Summary;
 
 use super::{Limit, Record, Shared};
-use crate::snapshot::Route;
+use crate::snapshot::{Route, Segment};
 
 /// One call, from its head to the last byte of its answer.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     /// Method and path, for calls that no API knows.
     pub(crate) unknown: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
+    /// Who calls.
+    pub(crate) segment: Option<Segment>,
     pub(crate) route: Option<Arc<Route>>,
     /// Index into the route's targets.
     pub(crate) target: Option<usize>,
@@ -38,6 +40,8 @@ pub(crate) struct Facts {
     pub(crate) bytes_out: u64,
     /// Time spent waiting for the caller's body.
     pub(crate) body_wait: Duration,
+    /// Time spent waiting for a place.
+    pub(crate) queued: Duration,
     /// When the attempt went to its endpoint.
     pub(crate) dispatched: Option<Instant>,
     /// From dispatch to the answer's head.

@@ -1,19 +1,19 @@
 //! The metrics, under the names that dashboards depend on. Children are resolved once for each target when
 //! a configuration is loaded: 6 ns to count then, against 45 to 550 when looked up by label.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+use router_core::config::Segment;
 use router_core::dialect::Dialect;
 
-use super::{Ending, Record};
+use super::admissions::Admissions;
+use super::{AdmissionMetrics, Ending, Record};
 
-/// The segment of every caller while there are no others.
-const SEGMENT: &str = "default";
-/// Label value for a call that did not get as far as a route or target.
+/// Label value for a call that did not get as far as a segment, route or target.
 const NONE: &str = "none";
 
 /// From 1 ms to two minutes: from a cache hit to a long answer.
@@ -38,6 +38,7 @@ pub(crate) struct Metrics {
     inter_token: HistogramVec,
     tokens: IntCounterVec,
     inflight: IntGaugeVec,
+    admissions: Admissions,
     overhead: Histogram,
     limit_hits: [IntCounter; Limit::ALL.len()],
     /// 1 if the last reload succeeded, or none was asked for.
@@ -112,9 +113,10 @@ impl Limit {
     }
 }
 
-/// The children of one target of one route.
+/// The children of one segment of one target of one route.
 #[derive(Debug)]
 pub(crate) struct TargetMetrics {
+    pub(crate) segment: Arc<str>,
     /// By dialect, status 200: nearly all there are.
     answered: [OnceLock<IntCounter>; Dialect::ALL.len()],
     duration: Histogram,
@@ -122,7 +124,6 @@ pub(crate) struct TargetMetrics {
     pub(crate) inter_token: Histogram,
     prompt_tokens: IntCounter,
     completion_tokens: IntCounter,
-    pub(crate) inflight: IntGauge,
 }
 
 impl Metrics {
@@ -175,6 +176,7 @@ impl Metrics {
                 &["route", "segment", "target", "direction"],
             )?,
             inflight: gauges(&registry, "inflight", "Attempts that have not ended.", &["target"])?,
+            admissions: Admissions::new(&registry)?,
             overhead,
             limit_hits: Limit::ALL.map(|limit| limit_hits.with_label_values(&[limit.name()])),
             reload_succeeded: gauge(
@@ -189,19 +191,38 @@ impl Metrics {
         })
     }
 
-    /// The children of one target.
-    pub(crate) fn target(&self, route: &str, target: &str) -> TargetMetrics {
-        let path = [route, SEGMENT, target];
-        let tokens = |direction| self.tokens.with_label_values(&[route, SEGMENT, target, direction]);
-        TargetMetrics {
-            answered: Dialect::ALL.map(|_| OnceLock::new()),
-            duration: self.duration.with_label_values(&path),
-            first_token: self.first_token.with_label_values(&path),
-            inter_token: self.inter_token.with_label_values(&path),
-            prompt_tokens: tokens("prompt"),
-            completion_tokens: tokens("completion"),
-            inflight: self.inflight.with_label_values(&[target]),
-        }
+    /// The children of one target, by segment.
+    pub(crate) fn target(&self, route: &str, target: &str, segments: &[Segment]) -> Vec<TargetMetrics> {
+        let of = |segment: &Segment| {
+            let segment = segment.name.as_str();
+            let path = [route, segment, target];
+            let tokens = |direction| self.tokens.with_label_values(&[route, segment, target, direction]);
+            TargetMetrics {
+                segment: segment.into(),
+                answered: Dialect::ALL.map(|_| OnceLock::new()),
+                duration: self.duration.with_label_values(&path),
+                first_token: self.first_token.with_label_values(&path),
+                inter_token: self.inter_token.with_label_values(&path),
+                prompt_tokens: tokens("prompt"),
+                completion_tokens: tokens("completion"),
+            }
+        };
+        segments.iter().map(of).collect()
+    }
+
+    /// What counts how calls of a route are let in, by segment.
+    pub(crate) fn admissions(&self, route: &str, segments: &[Segment]) -> Vec<AdmissionMetrics> {
+        self.admissions.route(route, segments)
+    }
+
+    /// An endpoint did not tell of its own queue.
+    pub(crate) fn gauges_failed(&self, endpoint: &str, reason: &'static str) {
+        self.admissions.gauges_failed(endpoint, reason);
+    }
+
+    /// Attempts at a target that have not ended.
+    pub(crate) fn inflight(&self, target: &str) -> IntGauge {
+        self.inflight.with_label_values(&[target])
     }
 
     /// Counts that a bound was run into.
@@ -221,13 +242,14 @@ impl Metrics {
             self.ended(route.map_or(NONE, |route| &route.name), NONE, record).inc();
             return;
         };
-        let metrics = &target.metrics;
-        match facts.intent {
-            Some(intent) if facts.status == 200 => metrics.answered[intent.dialect.index()]
+        let metrics = facts.segment.as_ref().and_then(|segment| target.metrics_of(segment));
+        match (facts.intent, metrics) {
+            (Some(intent), Some(metrics)) if facts.status == 200 => metrics.answered[intent.dialect.index()]
                 .get_or_init(|| self.ended(&route.name, &target.label, record))
                 .inc(),
             _ => self.ended(&route.name, &target.label, record).inc(),
         }
+        let Some(metrics) = metrics else { return };
         metrics.duration.observe(record.total.as_secs_f64());
         if let Some(first_token) = facts.first_token {
             metrics.first_token.observe(first_token.as_secs_f64());
@@ -235,6 +257,7 @@ impl Metrics {
         if let Some(usage) = facts.summary.usage {
             metrics.prompt_tokens.inc_by(usage.prompt_tokens);
             metrics.completion_tokens.inc_by(usage.completion_tokens);
+            route.answered(usage.completion_tokens);
         }
     }
 
@@ -248,7 +271,8 @@ impl Metrics {
             (0, _) => 499,
             (status, _) => status,
         };
-        self.requests.with_label_values(&[route, SEGMENT, target, dialect, &code.to_string()])
+        let segment = facts.segment.as_ref().map_or(NONE, |segment| &segment.name);
+        self.requests.with_label_values(&[route, segment, target, dialect, &code.to_string()])
     }
 
     /// Everything in Prometheus' text format.
@@ -274,7 +298,7 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntG
     Ok(gauge)
 }
 
-fn counters(
+pub(super) fn counters(
     registry: &Registry,
     name: &str,
     help: &str,
@@ -291,7 +315,11 @@ fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prome
     Ok(gauges)
 }
 
-fn histograms(registry: &Registry, opts: HistogramOpts, labels: &[&str]) -> prometheus::Result<HistogramVec> {
+pub(super) fn histograms(
+    registry: &Registry,
+    opts: HistogramOpts,
+    labels: &[&str],
+) -> prometheus::Result<HistogramVec> {
     let histograms = HistogramVec::new(opts, labels)?;
     registry.register(Box::new(histograms.clone()))?;
     Ok(histograms)

@@ -3,16 +3,19 @@
 //! one log line. Never holds a prompt, a completion or a credential.
 
 mod account;
+mod admissions;
 mod line;
 mod log;
 mod metrics;
 pub(crate) mod panics;
+pub(crate) mod pressure;
 mod record;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 pub(crate) use account::{Account, Ending, Facts, Open};
+pub(crate) use admissions::AdmissionMetrics;
 use log::Event;
 pub(crate) use log::{Level, LogSink, Style as LogStyle};
 pub(crate) use metrics::{Limit, Metrics, TargetMetrics};

@@ -35,6 +35,7 @@ impl Record {
         line.word("dialect", facts.intent.map(|intent| intent.dialect.name()));
         line.word("operation", facts.intent.map(|intent| intent.operation.name()));
         line.text("unknown", facts.unknown.as_deref());
+        line.text("segment", facts.segment.as_ref().map(|segment| &*segment.name));
         line.text("route", facts.route.as_ref().map(|route| &*route.name));
         line.text("target", self.target_label());
         line.text("endpoint", facts.endpoint.as_deref());
@@ -49,8 +50,7 @@ impl Record {
         line.number("bytes_out", Some(facts.bytes_out));
         line.number("prompt_tokens", facts.summary.usage.map(|usage| usage.prompt_tokens));
         line.number("completion_tokens", facts.summary.usage.map(|usage| usage.completion_tokens));
-        // Always 0 while there is no queue.
-        line.number("queue_ms", Some(0));
+        line.number("queue_ms", Some(facts.queued.as_millis()));
         line.number("upstream_ms", facts.upstream.map(|time| time.as_millis()));
         line.number("first_token_ms", facts.first_token.map(|time| time.as_millis()));
         line.number("total_ms", Some(self.total.as_millis()));

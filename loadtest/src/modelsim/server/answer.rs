@@ -42,6 +42,7 @@ pub(super) async fn react(server: &Arc<Server>, request: Request<Incoming>) -> R
         (&Method::POST, CHAT | MESSAGES) => generate::answer(server, api, &head.headers, body).await,
         (&Method::GET, "/sim/stats") => Ok(json_page(&json!(server.desk.stats()))),
         (&Method::PUT, "/sim/fault") => set_fault(server, body).await.map_err(Stop::Problem),
+        (&Method::PUT, "/sim/lost") => set_lost(server, body).await.map_err(Stop::Problem),
         (method, path) => page(server, api, method, path, &head.headers).await,
     };
     match outcome {
@@ -168,9 +169,25 @@ async fn set_fault(server: &Server, body: Incoming) -> Result<Response<Body>, Pr
         text => Some(text.parse().map_err(|error: FaultError| Problem::invalid("body", error.to_string()))?),
     };
     server.set_fault(fault);
+    Ok(done())
+}
+
+/// `PUT /sim/lost`: the body says how many replicas are away from now on; `0` brings all back.
+async fn set_lost(server: &Server, body: Incoming) -> Result<Response<Body>, Problem> {
+    let body = read(body).await?;
+    let most = server.settings.replicas - 1;
+    let lost = std::str::from_utf8(&body).ok().and_then(|text| text.trim().parse().ok());
+    let lost = lost.filter(|lost| *lost <= most);
+    let lost =
+        lost.ok_or_else(|| Problem::invalid("body", format!("it must be a number from 0 to {most}")))?;
+    server.desk.lose(lost);
+    Ok(done())
+}
+
+fn done() -> Response<Body> {
     let mut response = Response::new(feed::full(Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    response
 }
 
 const CHAT: &str = "/v1/chat/completions";

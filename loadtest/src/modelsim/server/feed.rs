@@ -99,12 +99,13 @@ impl Feed {
                 return self.strike().await;
             }
             if !self.refill().await {
+                self.ticket.faulted();
                 return Some(Err(Rude::Cut));
             }
         }
     }
 
-    /// Gets the next events or the next part; false if the server is gone.
+    /// Gets the next events or the next part; false if the replica or the whole server is gone.
     async fn refill(&mut self) -> bool {
         match &mut self.source {
             Source::Parts(parts) => {

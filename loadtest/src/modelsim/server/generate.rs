@@ -94,6 +94,7 @@ async fn run(server: &Server, mut ticket: Ticket, task: Task) -> Result<Response
         return Ok(response);
     }
     if !progress.all().await {
+        ticket.faulted();
         return Err(Stop::Rude(Rude::Cut));
     }
     Ok(typed(JSON, feed::whole(ticket, reply.finish(), &reply.whole(), fault)))

@@ -13,6 +13,7 @@ pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
     let mut listen: Vec<Listen> = Vec::with_capacity(items.len());
     for item in &items {
         let Some(fields) = reader.fields(item, &reference::LISTEN) else { continue };
+        let trust_headers = reader.switch(&fields, "trust_headers").unwrap_or(false);
         let Some(at) = reader.required(&fields, "address") else { continue };
         let Some(address) = reader.value(at, EXPECTED, address::anywhere) else { continue };
         if let Some(other) = listen.iter().find(|other| other.address.meets(&address)) {
@@ -21,7 +22,7 @@ pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
             let help = || format!("nobody can listen there and on {}", other.address);
             reader.refuse(at, if same { complaint } else { complaint.help(help()) });
         }
-        listen.push(Listen { address });
+        listen.push(Listen { address, trust_headers });
     }
     listen
 }
@@ -59,7 +60,7 @@ fn metrics(reader: &mut Reader<'_>, at: &At<'_>, listen: &[Listen], operators: &
 /// Clients and operators cannot be listened for at the same place.
 fn apart(reader: &mut Reader<'_>, top: &Fields<'_>, listen: &[Listen], admin: &Admin) {
     let Some(at) = top.get("listen").or_else(|| top.get("admin")) else { return };
-    for Listen { address } in listen.iter().filter(|listen| listen.address.meets(&admin.address)) {
+    for Listen { address, .. } in listen.iter().filter(|listen| listen.address.meets(&admin.address)) {
         let complaint = Complaint::new(format!("{address} is also where operators are listened for"));
         reader.refuse(at, complaint.help(format!("`admin.address` is {}", admin.address)));
     }

@@ -20,6 +20,9 @@ impl Section {
     /// a key of another mapping, or none of these.
     pub(super) fn unknown(&self, key: &str) -> Complaint {
         let name = shown(key);
+        if let Some((_, why)) = NEVER.iter().find(|(never, _)| *never == key) {
+            return Complaint::new(format!("{name} is not read")).help(*why);
+        }
         if self.later.contains(&key) {
             return not_supported(&name);
         }
@@ -53,6 +56,12 @@ impl Section {
         if self.place.is_empty() { "the top level".to_owned() } else { format!("`{}`", self.place) }
     }
 }
+
+/// Keys that are in circulation and have no meaning anywhere, and why not.
+const NEVER: [(&str, &str); 1] = [(
+    "concurrency_limit_fractional_percent",
+    "Envoy, whose names these are, has no such field and refuses it, too; `max_concurrency_limit` bounds the limit",
+)];
 
 /// What to tell about something that a later version may have.
 pub(super) fn not_supported(name: &str) -> Complaint {

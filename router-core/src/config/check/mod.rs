@@ -5,6 +5,7 @@
 //! ([`Reader`]) knows how to take fields, lists and texts out of the tree; the sections of the file say
 //! which ones they want.
 
+mod concurrency;
 mod doors;
 mod keys;
 mod limits;
@@ -12,6 +13,7 @@ mod passthrough;
 mod pools;
 mod reader;
 mod routes;
+mod segments;
 mod service;
 mod timeouts;
 mod values;
@@ -20,6 +22,7 @@ use std::path::Path;
 
 use super::problem::{FileUse, Loaded, Problem};
 use super::{Config, reference, tree};
+use concurrency::Users;
 use reader::{At, Reader};
 
 /// Reads a configuration. `env` looks up the variables that `${NAME}` stands for.
@@ -60,8 +63,23 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let limits = limits::limits(reader, &fields);
     let drain = service::drain(reader, &fields);
     let log = service::log(reader, &fields);
-    let pools = pools::pools(reader, &fields);
+    let mut pools = pools::pools(reader, &fields);
     let routes = routes::routes(reader, &fields, pools.as_deref());
     let passthrough = passthrough::passthrough(reader, &fields, pools.as_deref());
-    Some(Config { listen, admin, limits, drain, log, pools: pools.unwrap_or_default(), routes, passthrough })
+    let segments = segments::segments(reader, &fields);
+    let anonymous = segments::anonymous(reader, &fields, &segments);
+    let users = Users { routes: &routes, passthrough: &passthrough };
+    concurrency::settle(reader, &fields, pools.as_deref_mut().unwrap_or_default(), &users);
+    Some(Config {
+        listen,
+        admin,
+        limits,
+        drain,
+        log,
+        pools: pools.unwrap_or_default(),
+        routes,
+        passthrough,
+        segments,
+        anonymous,
+    })
 }

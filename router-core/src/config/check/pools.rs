@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 
 use super::reader::{At, Entry, Fields, REFUSED_LATER, Reader};
-use super::{keys, timeouts};
+use super::{concurrency, keys, timeouts};
+use crate::config::bounds::{CONCURRENCY, RESERVE, WAITING};
 use crate::config::expand::is_variable_name;
 use crate::config::problem::{Complaint, FileUse, shown};
 use crate::config::suggest::nearest;
 use crate::config::tree::Value;
-use crate::config::{Balance, Endpoint, Pool, Secret, Usage, reference, scalar, url};
+use crate::config::{
+    Balance, Batch, Bulkhead, Endpoint, GaugesSource, NonStreaming, Pool, Secret, Usage, reference, scalar,
+    url,
+};
 use crate::dialect::DialectSet;
 
 /// The pools of the file, each in its place even if something is wrong with it, so that routes are checked
@@ -22,7 +26,7 @@ pub(super) fn pools(reader: &mut Reader<'_>, top: &Fields<'_>) -> Option<Vec<Poo
     }
     let mut pools = Vec::with_capacity(entries.len());
     for Entry { name, key, value } in &entries {
-        if let Err(complaint) = scalar::pool_name(name) {
+        if let Err(complaint) = scalar::plain_name(name, "a pool") {
             reader.refuse(key, complaint);
         }
         pools.push(pool(reader, value, name));
@@ -48,7 +52,49 @@ fn pool(reader: &mut Reader<'_>, at: &At<'_>, name: &str) -> Pool {
     pool.http2 = reader.switch(&fields, "http2").unwrap_or(pool.http2);
     let words = Usage::ALL.map(|usage| (usage.name(), usage));
     pool.usage = reader.word(&fields, "usage", &words).unwrap_or(pool.usage);
+    pool.concurrency = fields.get("concurrency").and_then(|at| concurrency::read(reader, at));
+    let words = NonStreaming::ALL.map(|counted| (counted.name(), counted));
+    pool.non_streaming = reader.word(&fields, "non_streaming", &words).unwrap_or(pool.non_streaming);
+    pool.bulkhead = fields.get("bulkhead").map(|at| bulkhead(reader, at, pool.http2)).unwrap_or_default();
+    pool.batch = fields.get("batch").map(|at| batch(reader, at)).unwrap_or_default();
+    pool.gauges = fields.get("gauges").and_then(|at| gauges(reader, at, &pool.endpoints));
     pool
+}
+
+fn bulkhead(reader: &mut Reader<'_>, at: &At<'_>, http2: bool) -> Bulkhead {
+    let Some(fields) = reader.fields(at, &reference::BULKHEAD) else { return Bulkhead::default() };
+    if let Some(at) = fields.get("connections").filter(|_| http2) {
+        let complaint = Complaint::new("this does nothing with `http2: true`: calls share connections there");
+        reader.refuse(at, complaint.help("`streams` caps the calls that the pool works on at a time"));
+    }
+    Bulkhead {
+        connections: reader.small(&fields, "connections", CONCURRENCY),
+        pending: reader.small(&fields, "pending", WAITING),
+        streams: reader.small(&fields, "streams", CONCURRENCY),
+    }
+}
+
+fn batch(reader: &mut Reader<'_>, at: &At<'_>) -> Batch {
+    let default = Batch::default();
+    let Some(fields) = reader.fields(at, &reference::BATCH) else { return default };
+    Batch {
+        reserve: reader.number(&fields, "reserve", RESERVE).unwrap_or(default.reserve),
+        minimum: reader.small(&fields, "minimum", WAITING).unwrap_or(default.minimum),
+    }
+}
+
+fn gauges(reader: &mut Reader<'_>, at: &At<'_>, endpoints: &[Endpoint]) -> Option<GaugesSource> {
+    let fields = reader.fields(at, &reference::GAUGES)?;
+    let Some(at) = fields.get("url") else { return Some(GaugesSource::default()) };
+    let page = reader.value(at, "a URL", url::endpoint)?;
+    if endpoints.len() > 1 {
+        reader.refuse(
+            at,
+            Complaint::new("one page cannot tell of several servers")
+                .help("without `url` each endpoint is asked at its own `/metrics`"),
+        );
+    }
+    Some(GaugesSource { url: Some(page) })
 }
 
 fn endpoints(reader: &mut Reader<'_>, pool: &Fields<'_>) -> Vec<Endpoint> {

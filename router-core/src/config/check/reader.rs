@@ -78,6 +78,11 @@ impl<'n> Fields<'n> {
     pub(super) fn get(&self, key: &str) -> Option<&At<'n>> {
         self.entries.iter().find(|entry| entry.name == key).map(|entry| &entry.value)
     }
+
+    /// Whether a mistyped key was most likely meant to be this one.
+    pub(super) fn misses(&self, key: &str) -> bool {
+        self.meant.contains(&key)
+    }
 }
 
 impl<'e> Reader<'e> {
@@ -96,6 +101,11 @@ impl<'e> Reader<'e> {
             list.dedup();
         }
         (self.problems, self.warnings)
+    }
+
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_content(&self) -> bool {
+        self.problems.is_empty()
     }
 
     pub(super) fn refuse(&mut self, at: &At<'_>, complaint: Complaint) {
@@ -136,7 +146,7 @@ impl<'e> Reader<'e> {
     /// A field that must be there.
     pub(super) fn required<'f, 'n>(&mut self, fields: &'f Fields<'n>, key: &str) -> Option<&'f At<'n>> {
         let found = fields.get(key);
-        if found.is_none() && !fields.meant.contains(&key) {
+        if found.is_none() && !fields.misses(key) {
             self.refuse(&fields.at, Complaint::new(format!("missing key `{key}`")));
         }
         found

@@ -2,9 +2,10 @@
 
 use super::reader::{At, Entry, Fields, Reader};
 use super::{passthrough, pools, timeouts};
+use crate::config::bounds::{TARGETS_MAX, WAIT, WAITING, WAITING_TOKENS};
 use crate::config::problem::Complaint;
 use crate::config::reference::ROUTE_NAMES_TAKEN;
-use crate::config::{Canary, Pool, Route, Target, reference, scalar, weights};
+use crate::config::{Canary, Pool, Queue, Route, Target, WhenFull, reference, scalar, weights};
 
 /// The routes of the file: at least one, unless other paths lead to a pool. `pools` is `None` where no names of pools are known, so that not every target is reported for it.
 pub(super) fn routes(reader: &mut Reader<'_>, top: &Fields<'_>, pools: Option<&[Pool]>) -> Vec<Route> {
@@ -43,13 +44,20 @@ fn route(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str, pools: Option
         targets: Vec::new(),
         canary: Vec::new(),
         timeouts: timeouts::of_route(reader, fields),
+        when_full: WhenFull::Spill,
+        queue: fields.get("queue").map(|at| queue(reader, at)).unwrap_or_default(),
     };
+    let words = WhenFull::ALL.map(|way| (way.name(), way));
+    route.when_full = reader.word(fields, "when_full", &words).unwrap_or(route.when_full);
     if let Some(at) = reader.required(fields, "targets") {
         route.targets = targets(reader, at, pools);
     }
     let canaries = fields.get("canary").and_then(|at| reader.items(at)).unwrap_or_default();
     for item in &canaries {
         if let Some(rule) = canary(reader, item, &mut route.targets, pools) {
+            if route.targets.len() == TARGETS_MAX + 1 && rule.target == TARGETS_MAX {
+                reader.refuse(item, too_many_targets(route.targets.len()));
+            }
             let same = |other: &Canary| other.header == rule.header && other.equals == rule.equals;
             if route.canary.iter().any(same) {
                 let message = "an earlier rule has the same header and value, so this one is never reached";
@@ -61,10 +69,23 @@ fn route(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str, pools: Option
     route
 }
 
+fn queue(reader: &mut Reader<'_>, at: &At<'_>) -> Queue {
+    let default = Queue::default();
+    let Some(fields) = reader.fields(at, &reference::QUEUE) else { return default };
+    Queue {
+        wait: reader.duration(&fields, "wait", WAIT).unwrap_or(default.wait),
+        requests: reader.small(&fields, "requests", WAITING).unwrap_or(default.requests),
+        tokens: reader.count(&fields, "tokens", WAITING_TOKENS),
+    }
+}
+
 fn targets(reader: &mut Reader<'_>, at: &At<'_>, pools: Option<&[Pool]>) -> Vec<Target> {
     let Some(items) = reader.items(at) else { return Vec::new() };
     if items.is_empty() {
         reader.refuse(at, Complaint::new("at least one target is needed"));
+    }
+    if items.len() > TARGETS_MAX {
+        reader.refuse(at, too_many_targets(items.len()));
     }
     let single = items.len() == 1;
     let mut targets: Vec<Target> = Vec::with_capacity(items.len());
@@ -89,6 +110,11 @@ fn targets(reader: &mut Reader<'_>, at: &At<'_>, pools: Option<&[Pool]>) -> Vec<
         target.weight = share;
     }
     targets
+}
+
+fn too_many_targets(count: usize) -> Complaint {
+    let complaint = Complaint::new(format!("{count} targets of one route, more than {TARGETS_MAX}"));
+    complaint.help("endpoints that serve the same model are one target: list them in one pool")
 }
 
 /// The weight as it is written, in billionths. Only a target that stands alone may leave it out.

@@ -27,6 +27,17 @@ impl Reader<'_> {
         self.value(fields.get(key)?, "a whole number", |text| scalar::count(text, range))
     }
 
+    /// A number, if the field is there and right.
+    pub(super) fn number(&mut self, fields: &Fields<'_>, key: &str, range: Range<f64>) -> Option<f64> {
+        self.value(fields.get(key)?, "a number", |text| scalar::number(text, range))
+    }
+
+    /// A whole number that fits its range and so 32 bits, if the field is there and right.
+    pub(super) fn small(&mut self, fields: &Fields<'_>, key: &str, range: Range<u64>) -> Option<u32> {
+        debug_assert!(range.1 <= u64::from(u32::MAX), "{key} does not fit");
+        self.count(fields, key, range).map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
     /// `true` or `false`, if the field is there and right.
     pub(super) fn switch(&mut self, fields: &Fields<'_>, key: &str) -> Option<bool> {
         self.value(fields.get(key)?, "true or false", scalar::boolean)

@@ -77,6 +77,7 @@ fn kind_told(kind: &Kind) -> String {
         Kind::Duration(_) => "duration".to_owned(),
         Kind::Size(_) => "size".to_owned(),
         Kind::Count(_) => "count".to_owned(),
+        Kind::Number(_) => "number".to_owned(),
         Kind::Weight => "weight".to_owned(),
         Kind::Switch => "switch".to_owned(),
         Kind::Word(_) => "word".to_owned(),
@@ -98,6 +99,7 @@ pub(super) fn range_told(kind: &Kind) -> String {
         Kind::Duration((least, most)) => span(&render_duration(*least), &render_duration(*most)),
         Kind::Size((least, most)) => span(&render_size(*least), &render_size(*most)),
         Kind::Count((least, most)) => span(&least.to_string(), &most.to_string()),
+        Kind::Number((least, most)) => span(&least.to_string(), &most.to_string()),
         Kind::Weight => span("0", "1"),
         Kind::Switch => "`true`, `false`".to_owned(),
         Kind::Word(words) => {

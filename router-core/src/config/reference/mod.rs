@@ -5,10 +5,12 @@
 //! Ranges come from `bounds`, defaults from `defaults`. What only two keys together make wrong (weights that
 //! do not sum to 1, a pool that is not there) is the reader's business alone.
 
+mod concurrency;
 mod markdown;
 mod pools;
 mod routes;
 mod schema;
+mod segments;
 mod service;
 mod texts;
 
@@ -16,16 +18,20 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub(super) use concurrency::{CONCURRENCY, LIMIT_PARAMS, MIN_RTT_PARAMS};
 pub use markdown::markdown;
-pub(super) use pools::{ENDPOINT, KEY, POOL, POOL_TIMEOUTS};
-pub(super) use routes::{CANARY, PASSTHROUGH, ROUTE, ROUTE_TIMEOUTS, TARGET};
+pub(super) use pools::{BATCH, BULKHEAD, ENDPOINT, GAUGES, KEY, POOL, POOL_TIMEOUTS};
+pub(super) use routes::{CANARY, PASSTHROUGH, QUEUE, ROUTE, ROUTE_TIMEOUTS, TARGET};
 pub use schema::schema;
+pub(super) use segments::{OBJECTIVE, SEGMENT};
 pub(super) use service::{ADMIN, DRAIN, LIMITS, LISTEN, LOG, METRICS};
-pub(super) use texts::ROUTE_NAMES_TAKEN;
 use texts::Text;
+pub(super) use texts::{ROUTE_NAMES_TAKEN, SEGMENT_NAMES_TAKEN};
 
 use super::bounds::Range;
-use super::{Admin, Config, Drain, Limits, Listen, Log, Pool, Route, RouteTimeouts, render};
+use super::{
+    Admin, Config, Drain, Limits, Listen, Log, Pool, Queue, Route, RouteTimeouts, Segment, WhenFull, render,
+};
 
 /// A mapping with fixed keys.
 #[derive(Debug)]
@@ -69,6 +75,8 @@ pub(super) enum Kind {
     Size(Range<u64>),
     /// A whole number.
     Count(Range<u64>),
+    /// A number, with or without a fraction.
+    Number(Range<f64>),
     /// A number from 0 to 1.
     Weight,
     Switch,
@@ -116,6 +124,7 @@ impl Kind {
             Self::Duration(_)
             | Self::Size(_)
             | Self::Count(_)
+            | Self::Number(_)
             | Self::Weight
             | Self::Switch
             | Self::Word(_)
@@ -131,6 +140,8 @@ fn defaults() -> Value {
         targets: Vec::new(),
         canary: Vec::new(),
         timeouts: RouteTimeouts::default(),
+        when_full: WhenFull::Spill,
+        queue: Queue::default(),
     };
     render::to_json(&Config {
         listen: vec![Listen::default()],
@@ -141,6 +152,8 @@ fn defaults() -> Value {
         pools: vec![Pool::new(NAME)],
         routes: vec![route],
         passthrough: Vec::new(),
+        segments: vec![Segment::new(NAME)],
+        anonymous: 0,
     })
 }
 
@@ -205,17 +218,19 @@ pub(super) static TOP: Section = Section {
             without: Without::Default,
             about: "Paths that go to a pool as they are: for LangServe and whatever else speaks no API that Weir knows.",
         },
+        Key {
+            name: "segments",
+            kind: Kind::Named(&texts::SEGMENT_NAME, &SEGMENT),
+            without: Without::Told("one segment, `default`, with the defaults below"),
+            about: "Classes of callers, by name: what each was promised, and who comes first when there is not enough for all. \
+                    `weir_queued`, `weir_shed_total` and `weir_first_token_seconds` show them apart.",
+        },
+        Key {
+            name: "anonymous",
+            kind: Kind::Text(&texts::SEGMENT),
+            without: Without::Told("the only segment; needed if there are several"),
+            about: "The segment of callers that are of no other: everybody, but for those whom a listener with `trust_headers` lets name one.",
+        },
     ],
-    later: &[
-        "segments",
-        "anonymous",
-        "identity",
-        "quota_store",
-        "degrade",
-        "backpressure",
-        "audit",
-        "runtime",
-        "policy",
-        "trace",
-    ],
+    later: &["identity", "quota_store", "degrade", "backpressure", "audit", "runtime", "policy", "trace"],
 };

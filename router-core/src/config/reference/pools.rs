@@ -1,8 +1,8 @@
 //! The section about pools: endpoints that serve the same thing.
 
-use super::{Items, Key, Kind, Section, Without, texts};
-use crate::config::bounds::{ANSWER, ENDPOINT_CLOCK};
-use crate::config::{Balance, Usage};
+use super::{CONCURRENCY, Items, Key, Kind, Section, Without, texts};
+use crate::config::bounds::{ANSWER, CONCURRENCY as CALLS, ENDPOINT_CLOCK, RESERVE, WAITING};
+use crate::config::{Balance, NonStreaming, Usage};
 
 pub(in crate::config) static POOL: Section = Section {
     place: "pools.NAME",
@@ -59,20 +59,38 @@ pub(in crate::config) static POOL: Section = Section {
             without: Without::Default,
             about: "Whether streams are asked for their token counts where the caller did not ask; the event that brings them is then kept from the caller. `always` makes `weir_tokens_total` complete, `never` sends every call as it came, `auto` asks where a token quota depends on it.",
         },
+        Key {
+            name: "concurrency",
+            kind: Kind::Section(&CONCURRENCY),
+            without: Without::Told("the defaults below"),
+            about: "How the number of calls that an endpoint gets at a time is found; further ones wait in Weir, where they can be ordered. `weir_concurrency_limit` shows it.",
+        },
+        Key {
+            name: "non_streaming",
+            kind: Kind::Word(&[NonStreaming::ALL[0].name(), NonStreaming::ALL[1].name()]),
+            without: Without::Default,
+            about: "How calls that do not stream are counted, since nobody sees their first token: `estimate` takes it to be there when it is for streams. `stream` sends chat completions and messages as streams and puts their answers together, so that it is seen, an endpoint that is stuck is noticed by `timeouts.first_token` and `timeouts.idle`, and one whose caller leaves stops at once; such an answer is the endpoint's in everything but the order of its fields. Calls for several choices, probabilities or sound stay as they are.",
+        },
+        Key {
+            name: "bulkhead",
+            kind: Kind::Section(&BULKHEAD),
+            without: Without::Told("no caps"),
+            about: "Caps on what the pool takes, so that it cannot use up what other pools need.",
+        },
+        Key {
+            name: "batch",
+            kind: Kind::Section(&BATCH),
+            without: Without::Told("the defaults below"),
+            about: "What batch calls may have of the pool. They start only while no realtime call waits for it.",
+        },
+        Key {
+            name: "gauges",
+            kind: Kind::Section(&GAUGES),
+            without: Without::Told("the servers are not asked"),
+            about: "Has each endpoint asked for its own queue once a second, as vLLM, SGLang and llama.cpp tell it in their metrics: requests of others that wait there then count as well. Set it, as `gauges: {}`, where other gateways or users share the servers; alone Weir knows the queue by itself. What is told may only hold calls back, and a server that does not answer is one without gauges: `weir_gauges_failures_total` counts that. Only for `concurrency.algorithm: first_token_window`.",
+        },
     ],
-    later: &[
-        "discover",
-        "client_certificate",
-        "concurrency",
-        "non_streaming",
-        "bulkhead",
-        "batch",
-        "gauges",
-        "affinity",
-        "health",
-        "ejection",
-        "scaling",
-    ],
+    later: &["discover", "client_certificate", "affinity", "health", "ejection", "scaling"],
 };
 
 pub(in crate::config) static ENDPOINT: Section = Section {
@@ -143,4 +161,64 @@ pub(in crate::config) static POOL_TIMEOUTS: Section = Section {
         },
     ],
     later: &["min_rate"],
+};
+
+pub(in crate::config) static BULKHEAD: Section = Section {
+    place: "pools.NAME.bulkhead",
+    about: "",
+    keys: &[
+        Key {
+            name: "connections",
+            kind: Kind::Count(CALLS),
+            without: Without::Told("no cap; `100` on a pool that only `passthrough` uses"),
+            about: "Connections to all endpoints of the pool together. Set it to what the servers, or a proxy in front of them, take. Refused with `http2`, where calls share connections: `streams` caps them there.",
+        },
+        Key {
+            name: "pending",
+            kind: Kind::Count(WAITING),
+            without: Without::Told(
+                "no cap but `queue.requests` of the routes; `50` on a pool that only `passthrough` uses",
+            ),
+            about: "Calls that wait for the pool; a further one is refused with `queue_full`. `0` lets none wait.",
+        },
+        Key {
+            name: "streams",
+            kind: Kind::Count(CALLS),
+            without: Without::Told("no cap; `100` on a pool that only `passthrough` uses"),
+            about: "Calls that the pool works on at a time, streams and others; further ones wait. Set it where something else than the servers' load is the limit, such as a contract.",
+        },
+    ],
+    later: &[],
+};
+
+pub(in crate::config) static GAUGES: Section = Section {
+    place: "pools.NAME.gauges",
+    about: "",
+    keys: &[Key {
+        name: "url",
+        kind: Kind::Text(&texts::URL),
+        without: Without::Told("`/metrics` at each endpoint"),
+        about: "The metrics page of the pool's only server, where it is not there; without a path `/metrics`. The pool's `key` is not sent to it.",
+    }],
+    later: &[],
+};
+
+pub(in crate::config) static BATCH: Section = Section {
+    place: "pools.NAME.batch",
+    about: "",
+    keys: &[
+        Key {
+            name: "reserve",
+            kind: Kind::Number(RESERVE),
+            without: Without::Default,
+            about: "Part of the pool's window that batch calls leave free for realtime calls to come. Raise it if these still wait behind batch calls; `0` fills the pool with either.",
+        },
+        Key {
+            name: "minimum",
+            kind: Kind::Count(WAITING),
+            without: Without::Default,
+            about: "Batch calls that are let in however many realtime calls wait, so that batch work never stands still.",
+        },
+    ],
+    later: &[],
 };

@@ -1,7 +1,8 @@
 //! The sections about where calls go: routes, by model name, and passthrough, by path.
 
 use super::{Items, Key, Kind, Section, Without, texts};
-use crate::config::bounds::{ANSWER, ENDPOINT_CLOCK};
+use crate::config::WhenFull;
+use crate::config::bounds::{ANSWER, ENDPOINT_CLOCK, TARGETS_MAX, WAIT, WAITING, WAITING_TOKENS};
 
 pub(in crate::config) static ROUTE: Section = Section {
     place: "routes.NAME",
@@ -9,7 +10,10 @@ pub(in crate::config) static ROUTE: Section = Section {
     keys: &[
         Key {
             name: "targets",
-            kind: Kind::List(&Kind::Section(&TARGET), Items { least: 1, most: None, unique: false }),
+            kind: Kind::List(
+                &Kind::Section(&TARGET),
+                Items { least: 1, most: Some(TARGETS_MAX), unique: false },
+            ),
             without: Without::Refused,
             about: "Where calls go, in shares; no pool and model twice.",
         },
@@ -25,8 +29,46 @@ pub(in crate::config) static ROUTE: Section = Section {
             without: Without::Told("the pool's"),
             about: "Times in place of the pool's, for calls of this route.",
         },
+        Key {
+            name: "when_full",
+            kind: Kind::Word(&[WhenFull::ALL[0].name(), WhenFull::ALL[1].name()]),
+            without: Without::Default,
+            about: "What becomes of a call while the target whose turn it is takes no more: `spill` gives it to another target of the route, `wait` keeps it for that one, so that weights hold under load, too.",
+        },
+        Key {
+            name: "queue",
+            kind: Kind::Section(&QUEUE),
+            without: Without::Told("the defaults below"),
+            about: "How much may wait while every endpoint is busy, and how long. `weir_queued` and `weir_queue_wait_seconds` show it.",
+        },
     ],
-    later: &["fallback", "retry", "degrade", "hedge", "when_full", "queue", "allow"],
+    later: &["fallback", "retry", "degrade", "hedge", "allow"],
+};
+
+pub(in crate::config) static QUEUE: Section = Section {
+    place: "routes.NAME.queue",
+    about: "",
+    keys: &[
+        Key {
+            name: "wait",
+            kind: Kind::Duration(WAIT),
+            without: Without::Default,
+            about: "Longest wait; a call that has waited for so long is refused with `deadline_unmeetable`. An objective or a caller's own deadline mostly ends it sooner. `0` lets nothing wait.",
+        },
+        Key {
+            name: "requests",
+            kind: Kind::Count(WAITING),
+            without: Without::Default,
+            about: "Most calls that wait; a further one is refused with `queue_full`, or takes the place of a lesser one. Lower it where callers should hear sooner that there is no room.",
+        },
+        Key {
+            name: "tokens",
+            kind: Kind::Count(WAITING_TOKENS),
+            without: Without::Told("no bound but `limits.body_memory`"),
+            about: "The same in estimated tokens of their prompts and answers, for routes on which some prompts are a thousand times as long as others.",
+        },
+    ],
+    later: &[],
 };
 
 pub(in crate::config) static TARGET: Section = Section {

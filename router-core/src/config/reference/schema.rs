@@ -74,6 +74,9 @@ fn kind(kind: &Kind, defaults: &Value) -> Value {
         Kind::Count((least, most)) => {
             json!({ "type": ["string", "integer"], "pattern": whole("[0-9]+"), "minimum": least, "maximum": most })
         }
+        Kind::Number((least, most)) => {
+            json!({ "type": ["number", "string"], "pattern": whole(NUMBER), "minimum": least, "maximum": most })
+        }
         Kind::Weight => {
             json!({ "type": ["number", "string"], "pattern": whole(NUMBER), "minimum": 0, "maximum": 1 })
         }

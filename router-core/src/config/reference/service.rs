@@ -10,13 +10,21 @@ use crate::config::bounds::{
 pub(in crate::config) static LISTEN: Section = Section {
     place: "listen[]",
     about: "",
-    keys: &[Key {
-        name: "address",
-        kind: Kind::Text(&texts::ADDRESS),
-        without: Without::Refused,
-        about: "Where clients connect. Change it to `0.0.0.0:8080` in a container, or wherever callers are on other machines; a Unix socket serves a proxy on the same machine.",
-    }],
-    later: &["tls", "trust_headers"],
+    keys: &[
+        Key {
+            name: "address",
+            kind: Kind::Text(&texts::ADDRESS),
+            without: Without::Refused,
+            about: "Where clients connect. Change it to `0.0.0.0:8080` in a container, or wherever callers are on other machines; a Unix socket serves a proxy on the same machine.",
+        },
+        Key {
+            name: "trust_headers",
+            kind: Kind::Switch,
+            without: Without::Told("`false`"),
+            about: "Whether callers may say in `x-weir-segment` of which segment they are. Turn it on only where nobody but your own servers can connect: whoever can names the best segment.",
+        },
+    ],
+    later: &["tls"],
 };
 
 pub(in crate::config) static ADMIN: Section = Section {

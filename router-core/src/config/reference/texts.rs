@@ -25,6 +25,9 @@ pub(in crate::config) struct Text {
 /// Words that stand where a route's name does in `/weir/backpressure/…`.
 pub(in crate::config) const ROUTE_NAMES_TAKEN: [&str; 2] = ["stream", "pools"];
 
+/// Words that `anonymous` gives a meaning of their own.
+pub(in crate::config) const SEGMENT_NAMES_TAKEN: [&str; 1] = ["refuse"];
+
 const PLAIN: Text =
     Text { name: "text", range: "", pattern: "", bare: false, variables: true, never: &[], without: "" };
 
@@ -79,6 +82,22 @@ pub(super) static POOL_NAME: Text = Text {
     range: "1 to 64 letters, digits, `.`, `_` and `-`, a letter or digit first",
     variables: false,
     pattern: r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+    ..PLAIN
+};
+pub(super) static SEGMENT: Text = Text {
+    name: "segment",
+    range: "a segment of this file",
+    pattern: r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+    bare: true,
+    never: &SEGMENT_NAMES_TAKEN,
+    ..PLAIN
+};
+pub(super) static SEGMENT_NAME: Text = Text {
+    name: "name",
+    range: "1 to 64 letters, digits, `.`, `_` and `-`, a letter or digit first; not `refuse`",
+    variables: false,
+    pattern: r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+    never: &SEGMENT_NAMES_TAKEN,
     ..PLAIN
 };
 pub(super) static TARGET: Text = Text {

@@ -9,7 +9,7 @@ drain: 30
 lmits: { body: 8MiB }
 limits: { body: 8 megabytes }
 log: { format: xml, headers: [authorization] }
-segments: { b2b: { share: 3 } }
+segments: { b2b: { share: 0 } }
 pools:
   mini: { endpoints: [{ url: 127.0.0.1:9001 }], balance: least-request }
   full:
@@ -89,7 +89,7 @@ fn every_mistake_is_reported_in_one_go() {
         "5:17: limits.body: expected a size, found `8 megabytes`; bytes, or a whole number and its unit, as in 64KiB, 32MiB or 1GiB",
         "6:16: log.format: expected auto, json or human, found `xml`",
         "6:31: log.headers[0]: `authorization` carries credentials and is never looked at here",
-        "7:1: segments: `segments` is not supported by this version",
+        "7:27: segments.b2b.share: `0` is out of range; 0.001 to 1000",
         "9:30: pools.mini.endpoints[0].url: expected a URL with a scheme and a host; as in http://127.0.0.1:9001 or https://api.example.com",
         "9:58: pools.mini.balance: expected least_request or round_robin, found `least-request`; did you mean `least_request`?",
         "12:10: pools.full.key: secrets are only ever { env: NAME } or { file: PATH }",

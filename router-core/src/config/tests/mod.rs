@@ -2,7 +2,9 @@
 //! is called a mistake.
 
 mod files;
+mod gauges;
 mod golden;
+mod overload;
 mod passthrough;
 mod properties;
 mod reference;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::overload::each_algorithm;
 use super::unset;
 use crate::config::reference::{Key, Kind, Section, TOP, Without};
 use crate::config::scalar::{CREDENTIAL_HEADERS, render_duration, render_size};
@@ -10,21 +11,32 @@ use crate::config::{load, markdown, schema, to_json};
 /// A file that has every section, as JSON.
 fn full() -> Value {
     json!({
-        "listen": [{ "address": "127.0.0.1:8080" }],
+        "listen": [{ "address": "127.0.0.1:8080", "trust_headers": true }],
         "admin": { "metrics": { "address": "0.0.0.0:9902" } },
         "limits": {},
         "drain": {},
         "log": {},
         "pools": { "NAME": {
             "endpoints": [{ "url": "https://h" }], "key": { "file": "/k" }, "ca": "/ca", "timeouts": {},
+            "concurrency": { "gateways": 2, "base_time": "1s" },
+            "bulkhead": { "connections": 1, "pending": 1, "streams": 1 }, "batch": {},
+            "gauges": { "url": "http://h/metrics" },
         } },
         "routes": { "NAME": {
             "targets": [{ "pool": "NAME", "model": "m" }],
             "canary": [{ "header": "x", "equals": "y", "target": "NAME/m" }],
             "timeouts": { "headers": "1s", "first_token": "1s", "idle": "1s", "answer": "1s" },
+            "queue": { "tokens": 1 },
         } },
         "passthrough": [{ "prefix": "/x", "pool": "NAME", "timeout": "1s" }],
+        "segments": { "NAME": { "objective": { "first_token": "1s", "inter_token": "1s" } } },
     })
+}
+
+fn without_gauges_where_nothing_uses_them(file: &mut Value, window: bool) {
+    if !window {
+        file["pools"]["NAME"].as_object_mut().unwrap().remove("gauges");
+    }
 }
 
 /// The place of a key's value in [`full`].
@@ -67,6 +79,10 @@ fn ends(kind: &Kind) -> Option<([Value; 2], Vec<Value>)> {
             let beyond = least.checked_sub(1).into_iter().chain([most + 1]);
             ([least, most].map(|end| Value::from(*end)), beyond.map(Value::from).collect())
         }
+        Kind::Number((least, most)) => (
+            [least, most].map(|end| Value::from(*end)),
+            [least - 1e-6, most + 1e-6].map(Value::from).to_vec(),
+        ),
         Kind::Either(kinds) => return kinds.iter().find_map(ends),
         _ => return None,
     })
@@ -99,7 +115,18 @@ fn every_word_is_one_and_every_key_is_known() {
         };
         for word in words {
             let mut file = full();
-            *slot(&mut file, &path) = word;
+            *slot(&mut file, &path) = word.clone();
+            if path == "pools.NAME.concurrency.algorithm" {
+                // Settings are an algorithm's own, and one of them has to be told its limit.
+                let own = if word == "fixed" { json!({ "limit": 1 }) } else { json!({}) };
+                file["pools"]["NAME"]["concurrency"] = own;
+                without_gauges_where_nothing_uses_them(&mut file, word == "first_token_window");
+                *slot(&mut file, &path) = word;
+            }
+            if path == "pools.NAME.http2" {
+                // Connections that calls share are not capped.
+                file["pools"]["NAME"]["bulkhead"] = json!({});
+            }
             // The secret's file is not looked for.
             assert!(load(&file.to_string(), &unset).is_ok(), "{path}: {file}");
         }
@@ -115,6 +142,11 @@ fn what_must_be_there_must_be_there() {
         let mut file = full();
         let parent = if section.place.is_empty() { &mut file } else { slot(&mut file, section.place) };
         parent.as_object_mut().unwrap().remove(key.name);
+        if path == "routes" {
+            // A window counts the calls of routes.
+            file["pools"]["NAME"].as_object_mut().unwrap().remove("concurrency");
+            without_gauges_where_nothing_uses_them(&mut file, false);
+        }
         let taken = load(&file.to_string(), &unset).is_ok();
         assert_eq!(taken, !matches!(key.without, Without::Refused), "{path}");
     }
@@ -138,16 +170,21 @@ fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
 
 #[test]
 fn what_is_in_force_has_the_keys_that_are_described() {
-    let in_force = to_json(&load(&full().to_string(), &unset).unwrap().config);
     let mut shown = Vec::new();
-    leaves(&in_force, "", &mut shown);
+    for concurrency in each_algorithm() {
+        let mut file = full();
+        file["pools"]["NAME"]["concurrency"] = concurrency.parse().unwrap();
+        without_gauges_where_nothing_uses_them(&mut file, concurrency.contains("first_token_window"));
+        leaves(&to_json(&load(&file.to_string(), &unset).unwrap().config), "", &mut shown);
+    }
+    shown.sort();
+    shown.dedup();
     let mut described: Vec<_> = keys()
         .filter(|(_, key, _)| key.kind.section().is_none())
         .map(|(_, _, path)| path)
         // One secret is in one place.
         .filter(|path| path != "pools.NAME.key.env")
         .collect();
-    shown.sort();
     described.sort();
     assert_eq!(shown, described);
 }

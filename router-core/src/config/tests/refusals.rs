@@ -124,12 +124,11 @@ fn pools() {
         ("timeouts: {min_rate: 1}", "pools.a.timeouts.min_rate", "not supported by this version"),
         ("http2: on", "pools.a.http2", "expected true or false, found `on`"),
         ("usage: allways", "pools.a.usage", "did you mean `always`?"),
-        ("concurrency: {}", "pools.a.concurrency", "not supported by this version"),
         ("url: http://h", "pools.a.url", "it belongs to `pools.NAME.endpoints[]`"),
         (
             "nonsense: 1",
             "pools.a.nonsense",
-            "`pools.NAME` has endpoints, dialects, key, ca, balance, timeouts, http2, usage",
+            "`pools.NAME` has endpoints, dialects, key, ca, balance, timeouts, http2, usage, concurrency",
         ),
     ];
     for (fields, path, message) in cases {
@@ -259,10 +258,10 @@ fn route_names() {
 
 #[test]
 fn keys_of_later_versions_are_refused_by_name() {
-    for key in ["segments", "anonymous", "degrade", "backpressure", "identity", "quota_store"] {
+    for key in ["degrade", "backpressure", "identity", "quota_store"] {
         refused(&with_top(&format!("{key}: x")), key, "is not supported by this version");
     }
-    for key in ["fallback", "retry", "degrade", "hedge", "when_full", "queue", "allow"] {
+    for key in ["fallback", "retry", "degrade", "hedge", "allow"] {
         let text = with_top("").replace("{targets", &format!("{{{key}: x, targets"));
         refused(&text, &format!("routes.r.{key}"), "is not supported by this version");
     }

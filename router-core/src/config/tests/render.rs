@@ -6,12 +6,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{loaded, unset};
+use super::gauges::with_gauges;
+use super::{loaded, overload, unset};
 use crate::config::weights::shares;
 use crate::config::{
-    Address, Admin, Balance, Canary, Config, Drain, Endpoint, Limits, Listen, Log, LogFormat, Passthrough,
-    Pool, Route, RouteTimeouts, Secret, Target, Timeouts, UpstreamArgument, Usage, from_upstreams, load,
-    to_json,
+    Address, Admin, Balance, Bulkhead, Canary, Concurrency, Config, Drain, Endpoint, Limits, Listen, Log,
+    LogFormat, NonStreaming, Passthrough, Pool, Route, RouteTimeouts, Secret, Target, Timeouts,
+    UpstreamArgument, Usage, WhenFull, from_upstreams, load, to_json,
 };
 use crate::dialect::DialectSet;
 
@@ -20,6 +21,9 @@ fn sorted(mut config: Config) -> Config {
     let names: Vec<_> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     config.pools.sort_by(|a, b| a.name.cmp(&b.name));
     config.routes.sort_by(|a, b| a.name.cmp(&b.name));
+    let anonymous = config.segments[config.anonymous].name.clone();
+    config.segments.sort_by(|a, b| a.name.cmp(&b.name));
+    config.anonymous = config.segments.iter().position(|segment| segment.name == anonymous).unwrap();
     let targets =
         config.routes.iter_mut().flat_map(|route| &mut route.targets).map(|target| &mut target.pool);
     for index in targets.chain(config.passthrough.iter_mut().map(|one| &mut one.pool)) {
@@ -37,10 +41,13 @@ fn round_trip(config: Config) {
 
 #[test]
 fn every_default_is_filled_in() {
+    let segment = json!({
+        "share": 1, "order": "fair", "priority": "realtime", "objective": {}, "max_inflight_ratio": 1,
+    });
     let text = "pools:\n  api:\n    endpoints: [{ url: 'https://api.example.com/v1' }]\n    key: { file: /run/key }\n\
                 routes: { '*': { targets: [{ pool: api }] } }\n";
     let expected = json!({
-        "listen": [{ "address": "127.0.0.1:8080" }],
+        "listen": [{ "address": "127.0.0.1:8080", "trust_headers": false }],
         "admin": { "address": "127.0.0.1:9901" },
         "limits": {
             "head": "64KiB",
@@ -66,9 +73,21 @@ fn every_default_is_filled_in() {
                 { "connect": "1s", "headers": "1m", "first_token": "1m", "idle": "1m", "answer": "10m" },
             "http2": false,
             "usage": "auto",
+            "concurrency": { "algorithm": "first_token_window", "gateways": 1 },
+            "non_streaming": "estimate",
+            "bulkhead": {},
+            "batch": { "reserve": 0.2, "minimum": 0 },
         } },
-        "routes": { "*": { "targets": [{ "pool": "api", "weight": 1.0 }], "canary": [], "timeouts": {} } },
+        "routes": { "*": {
+            "targets": [{ "pool": "api", "weight": 1.0 }],
+            "canary": [],
+            "timeouts": {},
+            "when_full": "spill",
+            "queue": { "wait": "1m", "requests": 10_000 },
+        } },
         "passthrough": [],
+        "segments": { "default": segment },
+        "anonymous": "default",
     });
     assert_eq!(to_json(&loaded(text)), expected);
 }
@@ -184,11 +203,16 @@ fn doors() -> impl Strategy<Value = (Vec<Listen>, Admin)> {
                 places.push(address.clone());
                 free
             };
-            let mut listen: Vec<_> =
-                listen.into_iter().filter(&mut free).map(|address| Listen { address }).collect();
+            let mut listen: Vec<_> = listen
+                .into_iter()
+                .filter(&mut free)
+                .map(|address| Listen { trust_headers: address.to_string().len() % 2 == 0, address })
+                .collect();
             if listen.is_empty() {
                 let last_resort = Address::Unix("/run/weir.sock".into());
-                listen.extend(free(&last_resort).then_some(Listen { address: last_resort }));
+                listen.extend(
+                    free(&last_resort).then_some(Listen { address: last_resort, trust_headers: true }),
+                );
             }
             (listen, Admin { address: operators, metrics: metrics.filter(&mut free) })
         },
@@ -231,8 +255,11 @@ fn pool() -> impl Strategy<Value = Pool> {
     let dialects = prop::sample::select(vec![(true, true), (true, false), (false, true)]);
     let ca = prop::option::of("[ -~äöü]{1,20}");
     let ways = (any::<bool>(), any::<bool>(), prop::sample::select(Usage::ALL.to_vec()));
-    (prop::collection::vec(endpoint(), 1..4), dialects, key, ca, ways, timeouts()).prop_map(
-        |(mut endpoints, (openai, anthropic), key, ca, (turns, http2, usage), timeouts)| {
+    let ways = (ways, overload::concurrency_of_any_kind(), overload::bulkhead(), overload::batch());
+    let endpoints = prop::collection::vec(endpoint(), 1..4);
+    let pool = (endpoints, dialects, key, ca, ways, timeouts()).prop_map(
+        |(mut endpoints, (openai, anthropic), key, ca, (ways, concurrency, bulkhead, batch), timeouts)| {
+            let (turns, http2, usage) = ways;
             let mut seen: Vec<Endpoint> = Vec::new();
             endpoints.retain(|one| {
                 !seen.contains(one) && {
@@ -251,17 +278,25 @@ fn pool() -> impl Strategy<Value = Pool> {
                 timeouts,
                 http2,
                 usage,
+                concurrency: Some(concurrency),
+                non_streaming: NonStreaming::Estimate,
+                bulkhead: if http2 { Bulkhead { connections: None, ..bulkhead } } else { bulkhead },
+                batch,
+                gauges: None,
             }
         },
-    )
+    );
+    (pool, endpoint()).prop_flat_map(|(pool, page)| with_gauges(pool, page))
 }
 
 fn route(pools: usize) -> impl Strategy<Value = Route> {
     let name = prop_oneof![Just("*".to_owned()).boxed(), "[!-~äß日本]{1,12}".boxed()];
     let target = (0..pools, prop::option::of("[!-~äß日本]{1,12}"), 0..1_000_u64);
     let rule = ("[a-z][a-z0-9-]{0,8}", "[!-~]([ -~]{0,8}[!-~])?", any::<prop::sample::Index>());
-    (name, prop::collection::vec(target, 1..5), prop::collection::vec(rule, 0..4), route_timeouts()).prop_map(
-        |(name, targets, rules, timeouts)| {
+    let targets = prop::collection::vec(target, 1..5);
+    let waiting = (prop::sample::select(WhenFull::ALL.to_vec()), overload::queue());
+    (name, targets, prop::collection::vec(rule, 0..4), route_timeouts(), waiting).prop_map(
+        |(name, targets, rules, timeouts, (when_full, queue))| {
             let mut parts = Vec::new();
             let mut kept: Vec<Target> = Vec::new();
             for (pool, model, part) in targets {
@@ -277,7 +312,7 @@ fn route(pools: usize) -> impl Strategy<Value = Route> {
                     canary.push(Canary { header, equals, target: index.index(kept.len()) });
                 }
             }
-            Route { name, targets: kept, canary, timeouts }
+            Route { name, targets: kept, canary, timeouts, when_full, queue }
         },
     )
 }
@@ -293,13 +328,14 @@ fn config() -> impl Strategy<Value = Config> {
         any::<bool>(),
         prop::sample::subsequence(vec!["x-a", "user-agent", "x_b"], 0..3),
     );
-    (parts, log, doors(), limits(), drain()).prop_map(
+    (parts, log, doors(), limits(), drain(), overload::segments()).prop_map(
         |(
             (mut pools, mut routes, passthrough),
             (format, access, headers),
             (listen, admin),
             limits,
             drain,
+            (segments, anonymous),
         )| {
             for (index, pool) in pools.iter_mut().enumerate() {
                 pool.name = format!("pool-{}", 9 - index);
@@ -310,7 +346,7 @@ fn config() -> impl Strategy<Value = Config> {
                 seen.push(route.name.clone());
                 new && !["stream", "pools"].contains(&&*route.name)
             });
-            Config {
+            let mut config = Config {
                 listen,
                 admin,
                 limits,
@@ -319,9 +355,33 @@ fn config() -> impl Strategy<Value = Config> {
                 pools,
                 routes,
                 passthrough,
-            }
+                segments,
+                anonymous,
+            };
+            only_by_path(&mut config);
+            config
         },
     )
+}
+
+/// What a pool has to which only paths lead.
+fn only_by_path(config: &mut Config) {
+    for (index, pool) in config.pools.iter_mut().enumerate() {
+        let by_model = config.routes.iter().flat_map(|route| &route.targets).any(|one| one.pool == index);
+        if by_model || config.passthrough.iter().all(|one| one.pool != index) {
+            continue;
+        }
+        if matches!(pool.concurrency, Some(Concurrency::FirstTokenWindow(_))) {
+            pool.concurrency = None;
+        }
+        pool.gauges = None;
+        let Bulkhead { connections, pending, streams } = pool.bulkhead;
+        pool.bulkhead = Bulkhead {
+            connections: connections.or(Some(100)).filter(|_| !pool.http2),
+            pending: pending.or(Some(50)),
+            streams: streams.or(Some(100)),
+        };
+    }
 }
 
 proptest! {

@@ -176,7 +176,16 @@ fn assert_refuses(files: &[String]) {
 fn the_usual_mistakes_about_weir_itself_are_refused() {
     assert_refuses(&[
         with_top("lmits: {}"),
-        with_top("segments: {}"),
+        with_top("segments: []"),
+        with_top("segments: {refuse: {}}"),
+        with_top("segments: {a: {share: 0}}"),
+        with_top("segments: {a: {share: many}}"),
+        with_top("segments: {a: {max_inflight_ratio: 1.1}}"),
+        with_top("segments: {a: {order: first}}"),
+        with_top("segments: {a: {objective: {first_token: 2}}}"),
+        with_top("segments: {a: {quota: {}}}"),
+        with_top("anonymous: refuse"),
+        with_top("listen: [{address: 'localhost:1', trust_headers: yes}]"),
         with_top("listen: []"),
         with_top("listen: [{address: 8080}]"),
         with_top("listen: [{address: unix:weir.sock}]"),
@@ -214,6 +223,12 @@ fn the_usual_mistakes_about_where_calls_go_are_refused() {
         with_pool("http2: on"),
         with_pool("usage: sometimes"),
         with_pool("retry: {}"),
+        with_pool("concurrency: {algorithm: vegas}"),
+        with_pool("concurrency: {gateways: 0}"),
+        with_pool("concurrency: {min_rtt_calc_params: {buffer: 0.25}}"),
+        with_pool("non_streaming: streams"),
+        with_pool("batch: {reserve: 2}"),
+        with_pool("bulkhead: {streams: none}"),
         super::with_url("127.0.0.1:9001"),
         super::with_url("https://me:secret@h"),
         super::with_url("https://h?x=1"),
@@ -229,6 +244,8 @@ fn the_usual_mistakes_about_where_calls_go_are_refused() {
         with_route("{pool: mini}", "{header: x y, equals: x, target: full}"),
         route("timeouts: {connect: 1s}"),
         route("retry: {attempts: 3}"),
+        route("when_full: drop"),
+        route("queue: {wait: 60}"),
         with_top("passthrough: [{prefix: chain, pool: a}]"),
         with_top("passthrough: [{prefix: /chain/, pool: a}]"),
         with_top("passthrough: [{prefix: /v1/x, pool: a}]"),
@@ -254,6 +271,7 @@ fn variables_and_odd_spellings_are_taken() {
         with_route("{pool: '${P}', model: 4, weight: '0.5'}, {pool: full, model: '$${x}', weight: .5}", ""),
         with_route("{pool: mini, weight: 1e-1}", "{header: x-beta, equals: true, target: full/gpt/4o}"),
         with_top("passthrough: [{prefix: '/${P:-a}', pool: a}]"),
+        with_top("segments: {a: {share: '${S}', max_inflight_ratio: .5}}\nanonymous: '${A}'"),
     ];
     files.iter().for_each(|text| assert_takes(text));
 }

@@ -46,6 +46,10 @@ fn what_is_refused() {
     assert_eq!(told(&["http://a=1", "http://b"]), "either every upstream has a weight or none has");
     assert_eq!(told(&["http://a=0", "http://b=0"]), "at least one upstream needs a weight above 0");
     assert_eq!(told(&["http://a", "http://a:80/v1"]), "a:80 is given twice");
+    let many: Vec<_> = (0..65).map(|port| format!("http://a:{}=1", 9000 + port)).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    assert_eq!(told(&many), "65 upstreams with weights, more than 64");
+    assert_eq!(from(&many[..64]).unwrap().routes[0].targets.len(), 64);
     for weight in ["-1", "NaN", "nan", "inf", "-inf", "1e999"] {
         assert!(told(&[&format!("http://a={weight}")]).contains("a weight is a number"), "{weight}");
     }

@@ -1,19 +1,25 @@
 //! A configuration as it would be written: the file's shape and key names, every default filled in, no
 //! secret in it. What comes out can be loaded again.
 
+mod overload;
+
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::expand::escape;
 use super::scalar::{render_duration, render_size};
-use super::{Address, Canary, Config, Limits, Passthrough, Pool, Route, Secret, Target, WEIGHT_SUM, url};
+use super::{
+    Address, Canary, Config, Limits, Listen, Passthrough, Pool, Route, Secret, Target, WEIGHT_SUM, url,
+};
 
 /// The configuration as JSON. A secret appears as the place where it is found. Object keys come in
 /// alphabetical order, so two configurations can be compared line by line.
 #[must_use]
 pub fn to_json(config: &Config) -> Value {
-    let listen: Vec<_> = config.listen.iter().map(|one| place(&one.address)).collect();
+    let listen: Vec<_> = config.listen.iter().map(listener).collect();
+    let segments: Map<_, _> =
+        config.segments.iter().map(|one| (one.name.clone(), overload::segment(one))).collect();
     let pools: Map<_, _> = config.pools.iter().map(|one| (one.name.clone(), pool(one))).collect();
     let routes: Map<_, _> = config.routes.iter().map(|one| (one.name.clone(), route(config, one))).collect();
     let mut admin = place(&config.admin.address);
@@ -37,7 +43,15 @@ pub fn to_json(config: &Config) -> Value {
         "pools": pools,
         "routes": routes,
         "passthrough": config.passthrough.iter().map(|one| passthrough(config, one)).collect::<Vec<_>>(),
+        "segments": segments,
+        "anonymous": config.segments[config.anonymous].name,
     })
+}
+
+fn listener(listen: &Listen) -> Value {
+    let mut out = place(&listen.address);
+    out["trust_headers"] = listen.trust_headers.into();
+    out
 }
 
 fn place(address: &Address) -> Value {
@@ -78,7 +92,17 @@ fn pool(pool: &Pool) -> Value {
         },
         "http2": pool.http2,
         "usage": pool.usage.name(),
+        "non_streaming": pool.non_streaming.name(),
+        "bulkhead": overload::bulkhead(&pool.bulkhead),
+        "batch": overload::batch(&pool.batch),
     });
+    if let Some(concurrency) = &pool.concurrency {
+        out["concurrency"] = overload::concurrency(concurrency);
+    }
+    if let Some(source) = &pool.gauges {
+        out["gauges"] =
+            source.url.as_ref().map_or_else(|| json!({}), |page| json!({ "url": url::render(page) }));
+    }
     if let Some(secret) = &pool.key {
         out["key"] = match secret {
             Secret::Env(name) => json!({ "env": name }),
@@ -103,7 +127,13 @@ fn route(config: &Config, route: &Route) -> Value {
     ];
     let set = |(key, time): (&str, Option<Duration>)| Some((key.to_owned(), render_duration(time?).into()));
     let timeouts: Map<_, _> = times.into_iter().filter_map(set).collect();
-    json!({ "targets": targets, "canary": canary, "timeouts": timeouts })
+    json!({
+        "targets": targets,
+        "canary": canary,
+        "timeouts": timeouts,
+        "when_full": route.when_full.name(),
+        "queue": overload::queue(&route.queue),
+    })
 }
 
 fn target(config: &Config, target: &Target) -> Value {

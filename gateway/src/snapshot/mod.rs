@@ -1,26 +1,29 @@
-//! The tables that a configuration becomes: routes with their rotations, pools with their endpoints, secrets
+//! The tables that a configuration becomes: routes with their targets, pools with their endpoints, secrets
 //! read, names and headers ready to be sent. Built once, then only looked up in.
 
+mod credential;
+mod gauges;
+mod route;
+
 use std::collections::HashMap;
-use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method};
-use router_core::config::{
-    Balance, Canary, Config, FileUse, RouteTimeouts, Secret, Timeouts, Usage, WEIGHT_SUM, WILDCARD_ROUTE,
-};
+use router_core::config::{Balance, Config, FileUse, NonStreaming, Secret, Timeouts, Usage, WILDCARD_ROUTE};
 use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
-use router_core::route::Rotation;
+
+pub(crate) use credential::Credential;
+pub(crate) use gauges::Page;
+pub(crate) use route::{Route, Target};
 
 use crate::path::accept::has_anthropic_version;
 use crate::path::send::Connections;
 use crate::path::send::tls::{self, Protocol};
-use crate::path::telemetry::{Metrics, TargetMetrics};
+use crate::path::telemetry::Metrics;
 
 /// What may be asked for below a prefix that goes to its pool as it is.
 const PASSED_METHODS: [Method; 7] =
@@ -51,32 +54,16 @@ pub(crate) struct Snapshot {
     wildcard: Option<Arc<Route>>,
     /// Prefixes of paths that go to a pool as they are, each as a route with one target.
     passthrough: Vec<(String, Arc<Route>)>,
+    /// Classes of callers, in the file's order.
+    pub(crate) segments: Vec<Segment>,
 }
 
-/// A model name that clients ask for.
-#[derive(Debug)]
-pub(crate) struct Route {
+/// A class of callers.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    /// Its place in the configuration.
+    pub(crate) index: usize,
     pub(crate) name: Arc<str>,
-    pub(crate) targets: Vec<Target>,
-    pub(crate) canary: Vec<Canary>,
-    /// One for each dialect, over the targets that speak it: a target that never takes part must not lose its
-    /// credit by every turn of the others. Held for one pick, some tens of nanoseconds.
-    pub(crate) rotation: [Mutex<Rotation>; Dialect::ALL.len()],
-}
-
-/// One destination of a route.
-#[derive(Debug)]
-pub(crate) struct Target {
-    pub(crate) label: Arc<str>,
-    /// The label as `x-weir-target`.
-    pub(crate) header: HeaderValue,
-    pub(crate) pool: Arc<Pool>,
-    /// The model name that the pool knows, as JSON; `None` keeps the caller's.
-    pub(crate) model: Option<Bytes>,
-    pub(crate) weight: u32,
-    /// The pool's, with the route's in their place.
-    pub(crate) timeouts: Timeouts,
-    pub(crate) metrics: TargetMetrics,
 }
 
 /// Endpoints that serve the same thing.
@@ -93,6 +80,9 @@ pub(crate) struct Pool {
     pub(crate) turn: AtomicUsize,
     pub(crate) credential: Option<Credential>,
     pub(crate) usage: Usage,
+    pub(crate) non_streaming: NonStreaming,
+    /// Where each endpoint tells of its own queue, in their order; empty where none is asked.
+    pub(crate) gauges: Vec<Page>,
     reach: Reach,
 }
 
@@ -120,12 +110,6 @@ pub(crate) struct Endpoint {
     pub(crate) connections: Connections,
 }
 
-/// A provider's key as the headers that carry it. Its `Debug` shows nothing of it.
-pub(crate) struct Credential {
-    bearer: HeaderValue,
-    plain: HeaderValue,
-}
-
 /// What is wrong with a file that a configuration names, if anything.
 pub(crate) fn try_file(path: &Path, what: FileUse) -> Result<(), String> {
     match what {
@@ -149,18 +133,21 @@ impl Snapshot {
             pools.push(Arc::new(Pool::build(pool, known.map(|known| &**known))?));
         }
         let mut routes = Vec::new();
-        for route in &config.routes {
-            routes.push(Arc::new(Route::build(&config, route, &pools, metrics)?));
+        for (topic, route) in config.routes.iter().enumerate() {
+            routes.push(Arc::new(Route::build(&config, topic, &pools, metrics, route)?));
         }
         let named = |route: &&Arc<Route>| &*route.name != WILDCARD_ROUTE;
         let by_name =
             routes.iter().filter(named).map(|route| (route.name.to_string(), route.clone())).collect();
         let wildcard = routes.iter().find(|route| !named(route)).cloned();
         let mut passthrough = Vec::new();
-        for one in &config.passthrough {
-            passthrough.push((one.prefix.clone(), Arc::new(Route::of_passthrough(one, &pools, metrics))));
+        for (place, one) in config.passthrough.iter().enumerate() {
+            let route = Route::of_passthrough(&config, config.routes.len() + place, &pools, metrics, one);
+            passthrough.push((one.prefix.clone(), Arc::new(route)));
         }
-        Ok(Self { config, pools, routes, by_name, wildcard, passthrough })
+        let names = config.segments.iter().enumerate();
+        let segments = names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
+        Ok(Self { config, pools, routes, by_name, wildcard, passthrough, segments })
     }
 
     /// What a request head asks for, and for a path that goes to a pool as it is, the route there.
@@ -200,6 +187,26 @@ impl Snapshot {
         self.by_name.get(model).or(self.wildcard.as_ref())
     }
 
+    /// What calls wait for: routes, then prefixes.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.iter().chain(self.passthrough.iter().map(|(_, route)| route))
+    }
+
+    /// The place of a topic by its name.
+    pub(crate) fn topic(&self, name: &str) -> Option<usize> {
+        self.topics().position(|route| &*route.name == name)
+    }
+
+    /// The segment of callers who are of no other.
+    pub(crate) fn anonymous(&self) -> &Segment {
+        &self.segments[self.config.anonymous]
+    }
+
+    /// The place of a segment by its name.
+    pub(crate) fn segment(&self, name: &str) -> Option<usize> {
+        self.segments.iter().position(|segment| &*segment.name == name)
+    }
+
     /// The route that catches every other name.
     pub(crate) fn wildcard(&self) -> Option<&Arc<Route>> {
         self.wildcard.as_ref()
@@ -212,68 +219,6 @@ impl Snapshot {
             .filter(|route| &*route.name != WILDCARD_ROUTE && route.speaks(dialect))
             .map(|route| route.name.to_string())
             .collect()
-    }
-}
-
-impl Route {
-    fn build(
-        config: &Config,
-        route: &router_core::config::Route,
-        pools: &[Arc<Pool>],
-        metrics: &Metrics,
-    ) -> Result<Self, BuildError> {
-        let mut targets = Vec::new();
-        for target in &route.targets {
-            let label = config.target_label(target);
-            targets.push(Target {
-                header: HeaderValue::from_bytes(label.as_bytes())
-                    .map_err(|_| BuildError::Label { route: route.name.clone(), label: label.clone() })?,
-                metrics: metrics.target(&route.name, &label),
-                label: label.into(),
-                pool: pools[target.pool].clone(),
-                model: target
-                    .model
-                    .as_ref()
-                    .map(|model| serde_json::Value::from(model.as_str()).to_string().into()),
-                weight: target.weight,
-                timeouts: route.timeouts.over(&config.pools[target.pool].timeouts),
-            });
-        }
-        let rotation = Dialect::ALL.map(|dialect| {
-            let speaks = |target: &Target| target.pool.dialects.contains(dialect);
-            let weights = targets.iter().map(|target| if speaks(target) { target.weight } else { 0 });
-            Mutex::new(Rotation::new(weights.collect()))
-        });
-        Ok(Self { name: route.name.as_str().into(), targets, canary: route.canary.clone(), rotation })
-    }
-
-    /// The route of a prefix: a topic of its own, with one target that keeps everything as it is.
-    fn of_passthrough(
-        passthrough: &router_core::config::Passthrough,
-        pools: &[Arc<Pool>],
-        metrics: &Metrics,
-    ) -> Self {
-        let pool = &pools[passthrough.pool];
-        let name = format!("passthrough:{}", passthrough.prefix);
-        let patience = passthrough.timeout;
-        let timeouts =
-            RouteTimeouts { headers: patience, first_token: patience, answer: patience, idle: None };
-        let target = Target {
-            header: pool.header.clone(),
-            metrics: metrics.target(&name, &pool.name),
-            label: pool.name.as_str().into(),
-            pool: pool.clone(),
-            model: None,
-            weight: WEIGHT_SUM,
-            timeouts: timeouts.over(&pool.timeouts),
-        };
-        let rotation = Dialect::ALL.map(|_| Mutex::new(Rotation::new(vec![WEIGHT_SUM])));
-        Self { name: name.into(), targets: vec![target], canary: Vec::new(), rotation }
-    }
-
-    /// Whether any target speaks this API.
-    pub(crate) fn speaks(&self, dialect: Dialect) -> bool {
-        self.targets.iter().any(|target| target.pool.dialects.contains(dialect))
     }
 }
 
@@ -302,7 +247,9 @@ impl Pool {
             endpoints.push(Arc::new(endpoint));
         }
         let credential = pool.key.as_ref().map(Credential::read).transpose();
+        let credential = credential.map_err(|problem| BuildError::Key { pool: name(), problem })?;
         Ok(Self {
+            gauges: gauges::pages(pool, &endpoints, credential.as_ref())?,
             // Letters, digits and a few signs: it always can be one.
             header: HeaderValue::from_str(&pool.name).unwrap_or_else(|_| HeaderValue::from_static("?")),
             name: pool.name.clone(),
@@ -312,8 +259,9 @@ impl Pool {
             balance: pool.balance,
             turn: AtomicUsize::new(0),
             usage: pool.usage,
+            non_streaming: pool.non_streaming,
             reach,
-            credential: credential.map_err(|problem| BuildError::Key { pool: name(), problem })?,
+            credential,
         })
     }
 }
@@ -348,47 +296,5 @@ impl Endpoint {
             inflight: AtomicU32::new(0),
             label: authority.into(),
         })
-    }
-}
-
-impl Credential {
-    fn read(secret: &Secret) -> Result<Self, String> {
-        let key = match secret {
-            Secret::Env(name) => {
-                std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))?
-            }
-            Secret::File(path) => {
-                let text =
-                    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-                text.trim_end_matches(['\n', '\r']).to_owned()
-            }
-        };
-        if key.is_empty() {
-            return Err("the secret is empty".into());
-        }
-        // No message ever shows the value.
-        let header =
-            |text: &str| HeaderValue::from_str(text).map_err(|_| "the secret cannot stand in a header");
-        let mut bearer = header(&format!("Bearer {key}"))?;
-        let mut plain = header(&key)?;
-        bearer.set_sensitive(true);
-        plain.set_sensitive(true);
-        Ok(Self { bearer, plain })
-    }
-
-    /// For APIs that take `authorization: Bearer`.
-    pub(crate) fn bearer(&self) -> &HeaderValue {
-        &self.bearer
-    }
-
-    /// For APIs that take `x-api-key`.
-    pub(crate) fn plain(&self) -> &HeaderValue {
-        &self.plain
-    }
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Credential(***)")
     }
 }

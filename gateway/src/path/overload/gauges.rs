@@ -1,0 +1,167 @@
+//! Asks model servers for their own queues, once a second, where a pool has `gauges`, and tells the dispatcher. What
+//! is told may only hold calls back (`router_core::overload::limiter`), so whatever goes wrong here is counted, and
+//! costs no call anything.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use router_core::dialect::Reason;
+use router_core::identify::Rope;
+use router_core::overload::gauges::{Gauges, Unreadable};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use super::Line;
+use crate::path::Failure;
+use crate::path::send::{self, Clocks, Connections};
+use crate::path::telemetry::{Level, Shared};
+use crate::snapshot::{Page, Snapshot};
+
+/// How often a server is asked: as often as vLLM and SGLang look at their own queues, or less.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long it may take to tell, connecting included: later it would be too old to count.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Largest page that is read: vLLM's have some tens of KB, a few hundred with many engines.
+const PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Without a page for so long, a server counts as one that tells nothing: what it told last is too old then.
+const STALE: Duration = Duration::from_secs(3);
+
+/// Everybody who asks. Dropping it ends them.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// One for each endpoint of a pool with gauges.
+    askers: Mutex<JoinSet<()>>,
+}
+
+/// Why a server's queue is not known.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("no answer within {PATIENCE:?}")]
+    Timeout,
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("it answers {0}")]
+    Status(StatusCode),
+    #[error("its page is longer than 1 MiB")]
+    TooLong,
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+/// Asks one server.
+struct Asker {
+    line: Arc<Line>,
+    telemetry: Shared,
+    snapshot: Arc<Snapshot>,
+    /// Places of pool and endpoint in the tables.
+    pool: usize,
+    endpoint: usize,
+    /// When it last told, at first when it was first asked.
+    told: Instant,
+    stale: bool,
+}
+
+impl Watch {
+    /// Asks the servers of these tables from now on, and those of others no more.
+    pub(crate) fn follow(&self, snapshot: &Arc<Snapshot>, line: &Arc<Line>, telemetry: &Shared) {
+        let mut askers = JoinSet::new();
+        for (pool, known) in snapshot.pools.iter().enumerate() {
+            for endpoint in 0..known.gauges.len() {
+                let asker = Asker {
+                    line: line.clone(),
+                    telemetry: telemetry.clone(),
+                    snapshot: snapshot.clone(),
+                    pool,
+                    endpoint,
+                    told: Instant::now(),
+                    stale: false,
+                };
+                askers.spawn(asker.run());
+            }
+        }
+        *self.askers.lock().unwrap_or_else(PoisonError::into_inner) = askers;
+    }
+}
+
+impl Asker {
+    async fn run(mut self) {
+        // Each at a time of its own, so that they do not come in a crowd, from several Weirs either.
+        tokio::time::sleep(EVERY.mul_f64(rand::random())).await;
+        let mut next = tokio::time::interval(EVERY);
+        next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let snapshot = self.snapshot.clone();
+        let Some(page) = snapshot.pools.get(self.pool).and_then(|pool| pool.gauges.get(self.endpoint)) else {
+            return;
+        };
+        loop {
+            next.tick().await;
+            match ask(page).await {
+                Ok(gauges) => {
+                    self.line.hear(&self.snapshot, (self.pool, self.endpoint), gauges);
+                    self.succeeded(page);
+                }
+                Err(problem) => self.failed(page, &problem),
+            }
+        }
+    }
+
+    fn succeeded(&mut self, page: &Page) {
+        self.told = Instant::now();
+        if std::mem::take(&mut self.stale) {
+            self.telemetry.event(Level::Info, format!("{} tells of its queue again", page.of));
+        }
+    }
+
+    fn failed(&mut self, page: &Page, problem: &Problem) {
+        self.telemetry.metrics.gauges_failed(&page.of, problem.name());
+        if !self.stale && self.told.elapsed() >= STALE {
+            self.stale = true;
+            let message = format!("{} does not tell of its queue, which counts as none: {problem}", page.of);
+            self.telemetry.event(Level::Warn, message);
+        }
+    }
+}
+
+impl Problem {
+    /// The label of `weir_gauges_failures_total`.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Unreachable(_) => "unreachable",
+            Self::Status(_) => "status",
+            Self::TooLong | Self::Unreadable(_) => "unreadable",
+        }
+    }
+
+    fn of(failure: &Failure) -> Self {
+        match failure.reason {
+            Reason::ConnectTimeout | Reason::AnswerTimeout => Self::Timeout,
+            _ => Self::Unreachable(failure.cause().to_owned()),
+        }
+    }
+}
+
+async fn ask(page: &Page) -> Result<Gauges, Problem> {
+    let request =
+        send::request(Method::GET, &page.at, page.path.clone(), page.headers.clone(), Rope::default());
+    let request = request.map_err(|failure| Problem::of(&failure))?;
+    let exchange = async {
+        let (response, mut lease) = Connections::exchange(&page.at, request, &mut Clocks::whole(PATIENCE))
+            .await
+            .map_err(|failure| Problem::of(&failure))?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(lease.driving(body), PAGE_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+            true => Problem::TooLong,
+            false => Problem::Unreachable(error.to_string()),
+        })?;
+        lease.give_back();
+        if head.status != StatusCode::OK {
+            return Err(Problem::Status(head.status));
+        }
+        Ok(Gauges::read(&body.to_bytes())?)
+    };
+    tokio::time::timeout(PATIENCE, exchange).await.unwrap_or(Err(Problem::Timeout))
+}

@@ -1,0 +1,63 @@
+//! Overload control against the engine of modelsim, in simulated time: every file in `scenarios` comes out as it
+//! says. `OVERLOAD_SEEDS=5 cargo test -p loadtest --test overload_sim -- --nocapture` tries more callers.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
+#![expect(clippy::print_stdout, reason = "the table is what one runs it for")]
+
+use loadtest::overload::sim::{Line, Scenario, judge};
+use std::path::Path;
+
+/// Callers that no constant was tuned on.
+const SEED: u64 = 4001;
+
+fn check(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(name).with_extension("yaml");
+    let scenario = Scenario::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let seeds = std::env::var("OVERLOAD_SEEDS").map_or(1, |seeds| seeds.parse().unwrap());
+    let lines: Vec<Line> = (SEED..SEED + seeds).flat_map(|seed| judge(&scenario, seed)).collect();
+    let table: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    println!("\n{name}: {}\n{}\n{table}", scenario.about, Line::HEAD);
+    assert!(lines.iter().all(|line| line.misses.is_empty()), "{name} misses what it promises");
+}
+
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        $(#[test] fn $name() { check(stringify!($name)); })*
+
+        #[test]
+        fn every_scenario_file_is_tried() {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+            let mut files: Vec<String> = std::fs::read_dir(folder).unwrap()
+                .map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+                .collect();
+            files.sort();
+            let mut tried = vec![$(stringify!($name)),*];
+            tried.sort_unstable();
+            assert_eq!(files, tried);
+        }
+    };
+}
+
+scenarios!(
+    bursts,
+    capacity_step,
+    eight_slots,
+    falling_first_token,
+    flash,
+    hard_cap,
+    long_prompts,
+    longer_answers,
+    many_replicas,
+    mixed_prompts,
+    no_queue_first_token_10s,
+    no_queue_first_token_1s5,
+    no_queue_hopeless_objective,
+    no_queue_thousand,
+    no_queue_wide_spread,
+    rising_first_token,
+    server_a,
+    server_b,
+    server_c,
+    slow_first_token,
+    some_long_prompts
+);

@@ -1,0 +1,4 @@
+mod histories;
+mod rivals;
+mod scenarios;
+mod world;

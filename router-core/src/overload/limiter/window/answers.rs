@@ -1,0 +1,134 @@
+//! Answers that do not stream hide their first token. While a good third of the attempts stream, those that
+//! do tell for the others: servers take attempts in turn, so when a stream has its first token, what was sent
+//! before it has its own as well (the overtaking rule). Below that the whole answer takes the first token's
+//! place.
+
+use std::collections::VecDeque;
+
+/// The share is a mean over about so many attempts.
+const SHARE_ATTEMPTS: f64 = 200.0;
+
+/// Attempts before the share is believed.
+const SHARE_ATTEMPTS_MIN: u32 = 8;
+
+/// Below this share of streams the whole answer counts, above [`STREAMS_ENOUGH`] the first token. Where half of the
+/// answers stream their first tokens tell more. Far enough apart for the share's own noise (0.03), because each change
+/// throws away what was learned.
+const STREAMS_TOO_FEW: f64 = 0.3;
+const STREAMS_ENOUGH: f64 = 0.45;
+
+/// Above this share of streams the others hardly matter.
+const STREAMS_NEARLY_ALL: f64 = 0.85;
+
+/// First-token time until a stream has shown one.
+const USUAL_SECONDS: f64 = 0.3;
+
+/// Gain of the mean first-token time.
+const USUAL_GAIN: f64 = 0.1;
+
+/// The least that it is taken for.
+const USUAL_SECONDS_MIN: f64 = 0.05;
+
+/// An attempt that no stream overtakes leaves after so many usual first-token times.
+const OVERDUE_RATIO: f64 = 2.0;
+
+/// What the time of an attempt is taken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Measure {
+    /// The first token.
+    FirstToken,
+    /// The end of the answer.
+    WholeAnswer,
+}
+
+/// An attempt whose answer does not stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hidden {
+    /// Of its place.
+    pub(super) number: u64,
+    pub(super) started: f64,
+}
+
+/// Attempts by whether their answers stream.
+#[derive(Debug)]
+pub(super) struct Answers {
+    measure: Measure,
+    attempts: u32,
+    streams: f64,
+    /// In the order in which they started. Some may have ended.
+    hidden: VecDeque<Hidden>,
+    usual: f64,
+}
+
+impl Answers {
+    pub(super) fn new() -> Self {
+        let hidden = VecDeque::new();
+        Self { measure: Measure::FirstToken, attempts: 0, streams: 1.0, hidden, usual: USUAL_SECONDS }
+    }
+
+    pub(super) fn measure(&self) -> Measure {
+        self.measure
+    }
+
+    /// Counts an attempt, when it starts: what comes is known before the first answer. Returns whether the
+    /// measure has changed.
+    pub(super) fn count(&mut self, stream: bool) -> bool {
+        self.attempts = self.attempts.saturating_add(1);
+        let gain = (1.0 / f64::from(self.attempts)).max(1.0 / SHARE_ATTEMPTS);
+        self.streams += gain * (f64::from(u8::from(stream)) - self.streams);
+        let measure = match self.measure {
+            _ if self.attempts < SHARE_ATTEMPTS_MIN => self.measure,
+            Measure::FirstToken if self.streams < STREAMS_TOO_FEW => Measure::WholeAnswer,
+            Measure::WholeAnswer if self.streams > STREAMS_ENOUGH => Measure::FirstToken,
+            same => same,
+        };
+        let changed = measure != self.measure;
+        if changed {
+            self.measure = measure;
+            self.hidden.clear();
+        }
+        changed
+    }
+
+    /// Whether so many answers hide their first token that those that show it are few.
+    pub(super) fn many_hidden(&self) -> bool {
+        self.streams < STREAMS_NEARLY_ALL
+    }
+
+    /// An attempt that does not stream has started.
+    pub(super) fn hide(&mut self, hidden: Hidden) {
+        if self.measure == Measure::FirstToken {
+            self.hidden.push_back(hidden);
+        }
+    }
+
+    /// How many are kept, those that have ended among them.
+    pub(super) fn hidden(&self) -> usize {
+        self.hidden.len()
+    }
+
+    pub(super) fn retain(&mut self, is_underway: impl FnMut(&Hidden) -> bool) {
+        self.hidden.retain(is_underway);
+    }
+
+    /// A stream had its first token after `waited`.
+    pub(super) fn first_token(&mut self, waited: f64) {
+        self.usual += USUAL_GAIN * (waited - self.usual);
+    }
+
+    /// The next that started no later than a stream that has its first token.
+    pub(super) fn overtaken(&mut self, stream_started: f64) -> Option<Hidden> {
+        self.next_if(|hidden| hidden.started <= stream_started)
+    }
+
+    /// The next that no stream has overtaken for too long, and how long it is taken to have waited.
+    pub(super) fn overdue(&mut self, now: f64) -> Option<(Hidden, f64)> {
+        let patience = OVERDUE_RATIO * self.usual.max(USUAL_SECONDS_MIN);
+        let hidden = self.next_if(|hidden| now - hidden.started > patience)?;
+        Some((hidden, patience))
+    }
+
+    fn next_if(&mut self, leaves: impl Fn(&Hidden) -> bool) -> Option<Hidden> {
+        self.hidden.front().is_some_and(leaves).then(|| self.hidden.pop_front()).flatten()
+    }
+}

@@ -1,0 +1,196 @@
+//! Is the base time still right? An endpoint that is always full never shows what it takes without a queue,
+//! so now and then the window shrinks below what keeps it busy for a handful of attempts, which then meet no
+//! queue.
+
+use super::base::Base;
+use super::sight::Sight;
+
+/// Attempts of one probe: with them the mean is known to a third of the spread.
+const ATTEMPTS: u32 = 8;
+
+/// A probe with fewer answers says nothing.
+const ANSWERS_MIN: u32 = 4;
+
+/// The probing window as a share of what the endpoint holds without a queue (`r · s0`).
+const WINDOW_RATIO: f64 = 0.8;
+
+/// The same when the last probe has shown that the base time is lower than was believed: it may be far lower.
+const WINDOW_RATIO_FALLEN: f64 = 0.5;
+
+/// A probe is due when no attempt has met an idle server for this long.
+const EVERY_SECONDS: f64 = 30.0;
+
+/// The excess wait that the window cannot explain, as a ratio of what is allowed: the window holds it to
+/// `allowed`, so when it stays above, the base time must have risen.
+const SPIRAL_RATIO: f64 = 1.3;
+
+/// First tokens in the window before its mean can show that.
+const SPIRAL_SAMPLES_MIN: u32 = 8;
+
+/// The least time between such probes: a server that is merely overloaded is not to be probed all the time.
+const SPIRAL_SECONDS_MIN: f64 = 15.0;
+
+/// … and in waits: the last probe must have had its effect.
+const SPIRAL_WAITS: f64 = 5.0;
+
+/// … or, when the last probe raised the base time by more than [`RAISED_RATIO`]: it may have to rise further.
+const RAISED_WAITS: f64 = 2.0;
+
+/// Rise of the base time from which it counts as raised.
+const RAISED_RATIO: f64 = 1.2;
+
+/// Fall of the base time from which another probe follows at once: the first emptied only a part of the
+/// queue.
+const FALLEN_RATIO: f64 = 0.9;
+
+/// Without a tick for longer than this, conditions that must hold "for so long" begin anew.
+const GAP_SECONDS: f64 = 1.0;
+
+/// The shortest wait that the time limits of a probe are computed from.
+const WAIT_MIN_SECONDS: f64 = 0.1;
+
+/// Downward probes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    state: State,
+    sent: u32,
+    answers: u32,
+    waited: f64,
+    tokens: f64,
+    /// When the last one ended.
+    ended: f64,
+    /// When an attempt last met an idle server.
+    idle_seen: f64,
+    /// Since when the excess wait has been too high without a pause.
+    high_since: f64,
+    raised: bool,
+    /// The next probe's window as a share of what the endpoint holds without a queue.
+    ratio: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Idle,
+    /// The window is small, what waits beyond it goes first.
+    Draining {
+        since: f64,
+        window: f64,
+    },
+    /// The window is small, attempts are sent.
+    Sending {
+        since: f64,
+        window: f64,
+    },
+    /// The window is as always, answers are awaited.
+    Hearing {
+        since: f64,
+    },
+}
+
+impl Probe {
+    pub(super) fn new(now: f64) -> Self {
+        Self {
+            state: State::Idle,
+            sent: 0,
+            answers: 0,
+            waited: 0.0,
+            tokens: 0.0,
+            ended: now,
+            idle_seen: now,
+            high_since: now,
+            raised: false,
+            ratio: WINDOW_RATIO,
+        }
+    }
+
+    /// The window while it is small.
+    pub(super) fn window(&self) -> Option<f64> {
+        match self.state {
+            State::Draining { window, .. } | State::Sending { window, .. } => Some(window),
+            State::Idle | State::Hearing { .. } => None,
+        }
+    }
+
+    pub(super) fn sent(&mut self) {
+        self.sent += 1;
+    }
+
+    /// An attempt of the probe will give no sample.
+    pub(super) fn lost(&mut self) {
+        self.sent = self.sent.saturating_sub(1);
+    }
+
+    pub(super) fn answered(&mut self, waited: f64, tokens: f64) {
+        self.answers += 1;
+        self.waited += waited;
+        self.tokens += tokens;
+    }
+
+    /// An attempt has met an idle server without a probe.
+    pub(super) fn idle_seen(&mut self, now: f64) {
+        self.idle_seen = now;
+    }
+
+    pub(super) fn step(&mut self, sight: &Sight, base: &mut Base) {
+        let wait = sight.waited.max(WAIT_MIN_SECONDS);
+        match self.state {
+            State::Idle => self.maybe_start(sight),
+            State::Draining { since, window } => {
+                if f64::from(sight.awaiting) < window {
+                    self.state = State::Sending { since: sight.now, window };
+                } else if sight.now - since > 4.0 * wait + 2.0 {
+                    (self.state, self.ended) = (State::Idle, sight.now);
+                }
+            }
+            State::Sending { since, .. } => {
+                let elapsed = sight.now - since;
+                let enough = self.sent >= ANSWERS_MIN && elapsed > 2.0 * wait + 1.0;
+                if self.sent >= ATTEMPTS || enough || elapsed > 6.0 * wait + 3.0 {
+                    self.state = State::Hearing { since: sight.now };
+                }
+            }
+            State::Hearing { since } => {
+                if self.answers >= self.sent || sight.now - since > 4.0 * wait + 1.0 {
+                    self.state = State::Idle;
+                    self.ended = sight.now;
+                    if self.answers >= ANSWERS_MIN {
+                        self.conclude(sight, base);
+                    }
+                }
+            }
+        }
+    }
+
+    fn maybe_start(&mut self, sight: &Sight) {
+        let Sight { now, waited, .. } = *sight;
+        let high = sight.blocked_within(sight.quiet)
+            && sight.count >= SPIRAL_SAMPLES_MIN
+            && sight.excess > SPIRAL_RATIO * sight.allowed;
+        if !high || sight.dt > GAP_SECONDS {
+            self.high_since = now;
+        }
+        let pause =
+            if self.raised { RAISED_WAITS * waited } else { SPIRAL_SECONDS_MIN.max(SPIRAL_WAITS * waited) };
+        let spiral = now - self.high_since > 1.5 * waited + 0.5 && now - self.ended > pause;
+        let long_blocked = sight.blocked_within(sight.quiet) && now - sight.blocked_since > sight.quiet;
+        let due = long_blocked && now - self.idle_seen.max(self.ended) > EVERY_SECONDS;
+        if sight.base > 0.0 && (spiral || due) {
+            let window = (self.ratio * sight.rate * sight.base).max(1.0);
+            *self = Self { sent: 0, answers: 0, waited: 0.0, tokens: 0.0, ..*self };
+            self.state = State::Draining { since: now, window };
+        }
+    }
+
+    fn conclude(&mut self, sight: &Sight, base: &mut Base) {
+        let answers = f64::from(self.answers);
+        let (waited, tokens) = (self.waited / answers, self.tokens / answers);
+        let seconds = base.set(waited, tokens, sight.tokens);
+        let fallen = seconds < FALLEN_RATIO * sight.base && seconds > sight.tau;
+        self.raised = seconds > RAISED_RATIO * sight.base;
+        self.idle_seen = if fallen { f64::NEG_INFINITY } else { sight.now };
+        self.ratio = if fallen { WINDOW_RATIO_FALLEN } else { WINDOW_RATIO };
+        if fallen {
+            self.ended = sight.now - EVERY_SECONDS;
+        }
+    }
+}
