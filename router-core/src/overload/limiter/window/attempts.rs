@@ -119,12 +119,18 @@ impl FirstTokenWindow {
         };
         underway.decoding = true;
         underway.told = now;
+        underway.awaiting = false;
         self.ages.served(underway.started);
         self.decode_cap.decoding_began();
         if self.answers.measure() == Measure::WholeAnswer {
+            // It waits no longer, and what it waited is no sample among whole answers.
+            self.awaiting -= 1;
+            self.heard = now;
+            if underway.role == Role::Probe {
+                self.probe.lost();
+            }
             return;
         }
-        underway.awaiting = false;
         let underway = *underway;
         self.heard = now;
         let waited = now - underway.started;

@@ -146,7 +146,7 @@ impl FirstTokenWindow {
         let whole = self.answers.measure() == Measure::WholeAnswer;
         self.awaiting = 0;
         for underway in self.slots.values_mut() {
-            underway.awaiting = whole || !underway.decoding;
+            underway.awaiting = !underway.decoding;
             underway.role = if underway.awaiting { Role::First } else { Role::Nothing };
             self.awaiting += u32::from(underway.awaiting);
         }

@@ -296,6 +296,31 @@ fn a_stream_that_overtakes_shows_that_others_have_their_first_token() {
 }
 
 #[test]
+fn long_streams_leave_the_window_of_whole_answers_with_their_first_token() {
+    let mut driven = window();
+    let hidden = Attempt { stream: false, ..STREAM };
+    for _ in 0..200 {
+        let place = driven.window.admit(driven.now, hidden).unwrap();
+        driven.pass(0.05);
+        driven.release(place, WHOLE);
+    }
+    // Fifty at once that go on for ever, before a tick can make room for them.
+    let streams: Vec<_> = (0..50)
+        .map(|_| {
+            let place = driven.admit().unwrap();
+            driven.first_token(&place);
+            place
+        })
+        .collect();
+    let reading = driven.read();
+    assert_eq!((reading.inflight, reading.awaiting_first_token), (50, 0));
+    let beside = driven.window.admit(driven.now, hidden).unwrap();
+    assert_eq!(driven.read().awaiting_first_token, 1);
+    streams.into_iter().chain([beside]).for_each(|place| driven.release(place, WHOLE));
+    assert_eq!(driven.read().awaiting_first_token, 0);
+}
+
+#[test]
 fn without_streams_the_whole_answer_counts_and_streams_bring_the_first_token_back() {
     let mut driven = window();
     let hidden = Attempt { stream: false, ..STREAM };
