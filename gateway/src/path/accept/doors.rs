@@ -138,7 +138,9 @@ impl Doors {
                 "limits.connections: {possible} in place of {wanted}, since the process may have no more descriptors (ulimit -n)"
             )
         });
-        self.room.resize(usize::try_from(wanted.min(possible)).unwrap_or(usize::MAX));
+        let room = wanted.min(possible);
+        tokio::task::spawn_blocking(move || descriptors::prepare(room));
+        self.room.resize(usize::try_from(room).unwrap_or(usize::MAX));
         warning
     }
 
