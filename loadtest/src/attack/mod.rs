@@ -66,6 +66,7 @@ async fn against_weir(options: &Options, machine: &Machine) -> Result<Vec<Row>, 
 }
 
 async fn all(options: &Options, address: SocketAddr, pid: u32) -> Result<Vec<Row>, RigError> {
+    Machine::runtime_last()?;
     let mut rows = Vec::new();
     for attack in options.attacks() {
         rig::progress(&attack.name())?;
@@ -76,30 +77,40 @@ async fn all(options: &Options, address: SocketAddr, pid: u32) -> Result<Vec<Row
 
 async fn one(options: &Options, attack: Attack, address: SocketAddr, pid: u32) -> Result<Row, RigError> {
     let time = Duration::from_secs(options.seconds);
-    let ordinary = Ordinary::start(address, options.rate);
+    let ordinary = Ordinary::start(address, options.rate)?;
     tokio::time::sleep(time.min(ALONE_MAX)).await;
     let alone = ordinary.stop().await;
 
     let rss_before = rss_bytes(pid)?;
     let mut rss_peak = rss_before;
-    let ordinary = Ordinary::start(address, options.rate);
+    let ordinary = Ordinary::start(address, options.rate)?;
     let until = Instant::now() + time;
     let tally = Tally::default();
     let mut clients = JoinSet::new();
-    for _ in 0..attack.connections() {
+    for at in 0..attack.connections() {
         if attack.is_flood() {
             clients.spawn(http2::connections(attack, address, until, tally.clone()));
         } else {
-            clients.spawn(slow::connections(attack, address, until, tally.clone()));
+            let first = slow::first(attack, at);
+            let connections = slow::connections(attack, address, until, tally.clone());
+            clients.spawn(async move {
+                tokio::time::sleep(first).await;
+                connections.await;
+            });
         }
     }
+    // Not until they leave all at once, which no attack does.
+    while Instant::now() + 2 * SAMPLE_EVERY < until {
+        tokio::time::sleep(SAMPLE_EVERY).await;
+        rss_peak = rss_peak.max(rss_bytes(pid)?);
+    }
+    let beside = ordinary.stop().await;
     while !clients.is_empty() && Instant::now() < until + LAST_WORDS {
         tokio::time::sleep(SAMPLE_EVERY).await;
         rss_peak = rss_peak.max(rss_bytes(pid)?);
         while clients.try_join_next().is_some() {}
     }
     clients.shutdown().await;
-    let beside = ordinary.stop().await;
     Ok(Row { attack, counts: tally.counts(), rss_before, rss_peak, alone, beside })
 }
 

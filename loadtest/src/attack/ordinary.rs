@@ -1,4 +1,5 @@
-//! The ordinary caller beside an attack: whole answers at a fixed rate, over a few kept connections.
+//! The ordinary caller beside an attack: whole answers at a fixed rate, over a few kept connections. It has a thread of
+//! its own: in line behind the attackers' tasks it would measure what they cost their own program.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,14 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
-use crate::rig::{self, Answer, Wire};
+use crate::rig::{self, Answer, RigError, Wire};
 
 /// A caller at work.
 #[derive(Debug)]
 pub(crate) struct Ordinary {
-    lanes: Vec<JoinHandle<Seen>>,
+    seen: oneshot::Receiver<Seen>,
     over: Arc<AtomicBool>,
 }
 
@@ -28,26 +30,48 @@ pub(crate) struct Seen {
 
 impl Ordinary {
     /// Starts `rate_per_sec` requests a second.
-    pub(crate) fn start(address: SocketAddr, rate_per_sec: u64) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Says that there is no thread for it.
+    pub(crate) fn start(address: SocketAddr, rate_per_sec: u64) -> Result<Self, RigError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(RigError::io("starting the ordinary caller"))?;
+        let (answer, seen) = oneshot::channel();
         let over = Arc::new(AtomicBool::new(false));
-        let every = Duration::from_secs(1) * LANES / u32::try_from(rate_per_sec).unwrap_or(u32::MAX);
-        let lane = |at: u32| tokio::spawn(lane(address, every / LANES * at, every, Arc::clone(&over)));
-        Self { lanes: (0..LANES).map(lane).collect(), over }
+        let lanes = lanes(address, rate_per_sec, Arc::clone(&over));
+        let work = move || drop(answer.send(runtime.block_on(lanes)));
+        std::thread::Builder::new()
+            .name("ordinary".to_owned())
+            .spawn(work)
+            .map_err(RigError::io("a thread"))?;
+        Ok(Self { seen, over })
     }
 
     /// Sends no more, waits for the last answers and says what came.
     pub(crate) async fn stop(self) -> Seen {
         self.over.store(true, Ordering::Relaxed);
-        let mut all = Seen::default();
-        for lane in self.lanes {
-            match lane.await {
-                Ok(seen) => all.add(seen),
-                Err(error) => all.fail(error.to_string()),
-            }
-        }
-        all.latencies.sort_unstable();
-        all
+        self.seen.await.unwrap_or_else(|_| {
+            let mut none = Seen::default();
+            none.fail("the ordinary caller is gone".to_owned());
+            none
+        })
     }
+}
+
+async fn lanes(address: SocketAddr, rate_per_sec: u64, over: Arc<AtomicBool>) -> Seen {
+    let every = Duration::from_secs(1) * LANES / u32::try_from(rate_per_sec).unwrap_or(u32::MAX);
+    let mut lanes: JoinSet<Seen> =
+        (0..LANES).map(|at| lane(address, every / LANES * at, every, Arc::clone(&over))).collect();
+    let mut all = Seen::default();
+    while let Some(lane) = lanes.join_next().await {
+        match lane {
+            Ok(seen) => all.add(seen),
+            Err(error) => all.fail(error.to_string()),
+        }
+    }
+    all.latencies.sort_unstable();
+    all
 }
 
 impl Seen {
@@ -74,13 +98,16 @@ async fn lane(address: SocketAddr, first: Duration, every: Duration, over: Arc<A
     let request = rig::render(address, REQUEST_BYTES, false);
     let mut seen = Seen::default();
     let mut wire = None;
+    // The first call opens the connection, here and at the gateway: it must be answered, its time is not counted.
+    let mut opened = false;
     let mut due = tokio::time::Instant::now() + first;
     tokio::time::sleep_until(due).await;
     while !over.load(Ordering::Relaxed) {
         let started = Instant::now();
         let exchange = tokio::time::timeout(ANSWER_MAX, exchange(&mut wire, address, &request));
         match exchange.await.unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER_MAX.as_secs()))) {
-            Ok(()) => seen.latencies.push(started.elapsed()),
+            Ok(()) if opened => seen.latencies.push(started.elapsed()),
+            Ok(()) => opened = true,
             Err(why) => {
                 wire = None;
                 seen.fail(why);

@@ -10,6 +10,15 @@ use super::options::Attack;
 use super::tally::{Sent, Tally};
 use crate::rig;
 
+/// When one of the attackers begins. Those who leave come one by one: in step they would be a burst every
+/// [`PAUSE`], and nothing between.
+pub(crate) fn first(attack: Attack, at: usize) -> Duration {
+    match attack {
+        Attack::Leaving => PAUSE.mul_f64(at as f64 / attack.connections() as f64),
+        _ => Duration::ZERO,
+    }
+}
+
 /// One connection after the other until the attack is over. A gateway that ends one gets another.
 pub(crate) async fn connections(attack: Attack, address: SocketAddr, until: Instant, tally: Tally) {
     while Instant::now() < until {

@@ -109,7 +109,7 @@ async fn those_who_leave_see_an_event_first() {
 #[tokio::test]
 async fn the_ordinary_client_counts_what_is_not_answered() {
     let address = http1("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]").await;
-    let ordinary = Ordinary::start(address, 1000);
+    let ordinary = Ordinary::start(address, 1000).unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     let seen = ordinary.stop().await;
     assert!(seen.failures > 0 && seen.latencies.is_empty(), "{seen:?}");

@@ -8,8 +8,12 @@ use bytes::{Bytes, BytesMut};
 const ENOUGH_BYTES: usize = 16 * 1024;
 /// A first frame of this size goes alone.
 const ALONE_BYTES: usize = 4 * 1024;
-/// Most frames that are gathered before others get their turn.
+/// Most frames that are gathered: a millisecond's work would be too long for those beside it.
 const FRAMES_MAX: usize = 64;
+/// Frames, and bytes, that a stream hands on before others get their turn. An endpoint that answers faster than it is
+/// read from would otherwise keep a thread for as long as the caller's socket takes, which is a thousand events.
+const TURN_FRAMES: usize = 128;
+const TURN_BYTES: usize = 128 * 1024;
 
 /// Frames that were ready.
 #[derive(Default)]
@@ -17,6 +21,34 @@ pub(super) struct Gathered {
     first: Bytes,
     joined: BytesMut,
     frames: usize,
+}
+
+/// What a stream has handed on without a pause.
+#[derive(Default)]
+pub(super) struct Turn {
+    frames: usize,
+    bytes: usize,
+}
+
+impl Turn {
+    /// Whether others should be let go on first; if so, it is this stream's turn again after that.
+    pub(super) fn is_over(&mut self) -> bool {
+        let over = self.frames >= TURN_FRAMES || self.bytes >= TURN_BYTES;
+        if over {
+            self.pause();
+        }
+        over
+    }
+
+    pub(super) fn handed(&mut self, gathered: &Gathered) {
+        self.frames += gathered.frames;
+        self.bytes += gathered.first.len() + gathered.joined.len();
+    }
+
+    /// Nothing more was ready.
+    pub(super) fn pause(&mut self) {
+        *self = Self::default();
+    }
 }
 
 impl Gathered {
@@ -79,5 +111,23 @@ mod tests {
             small.add("x".into());
         }
         assert!(small.is_enough());
+    }
+
+    #[test]
+    fn a_stream_that_is_always_ready_lets_others_go_on() {
+        let mut turn = Turn::default();
+        let mut piece = Gathered::default();
+        (0..FRAMES_MAX).for_each(|_| piece.add("x".into()));
+        for _ in 0..TURN_FRAMES / FRAMES_MAX {
+            assert!(!turn.is_over());
+            turn.handed(&piece);
+        }
+        assert!(turn.is_over());
+        assert!(!turn.is_over(), "then it is its turn again");
+        let mut large = Gathered::default();
+        large.add(vec![0; TURN_BYTES].into());
+        turn.handed(&large);
+        turn.pause();
+        assert!(!turn.is_over(), "it has waited by itself");
     }
 }

@@ -21,6 +21,7 @@ use router_core::stream::{SseWatch, WholeWatch};
 pub(crate) use assemble::assemble;
 pub(crate) use body::AnswerBody;
 use clock::Clock;
+use gathered::Turn;
 use relay::{Relay, State, Tokens, Watch};
 
 use super::identify::Call;
@@ -82,6 +83,7 @@ fn begin(call: &Call, target: usize, answer: Answer) -> (Parts, Relay) {
         last_byte: 0,
         account: call.account.clone(),
         tokens: Tokens::new(target.metrics_of(&call.segment).map(|metrics| metrics.inter_token.clone())),
+        turn: Turn::default(),
         state: State::Flowing,
         breach: None,
     };

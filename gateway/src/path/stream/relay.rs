@@ -15,7 +15,7 @@ use router_core::stream::{SseWatch, StreamEnd, Summary, UsageFilter, WholeWatch}
 use super::body::Abort;
 use super::breach::{Breach, CUT, STOPPED};
 use super::clock::Clock;
-use super::gathered::Gathered;
+use super::gathered::{Gathered, Turn};
 use crate::path::failure::causes;
 use crate::path::overload::Permit;
 use crate::path::send::{Early, Lease};
@@ -45,6 +45,7 @@ pub(super) struct Relay {
     pub(super) last_byte: u8,
     pub(super) account: Arc<Account>,
     pub(super) tokens: Tokens,
+    pub(super) turn: Turn,
     pub(super) state: State,
     /// Why it broke off, if it did before all had come.
     pub(super) breach: Option<&'static Breach>,
@@ -132,6 +133,10 @@ impl Relay {
     /// All data that is ready now, or `None` at the body's end, proper or not; what comes before an end is handed
     /// out before it.
     fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.turn.is_over() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let mut gathered = Gathered::default();
         while matches!(self.state, State::Flowing) && !gathered.is_enough() {
             match self.poll_upstream(context) {
@@ -151,6 +156,7 @@ impl Relay {
                 Poll::Ready(Some(Ok(_)) | None) => self.end(),
                 Poll::Ready(Some(Err(error))) => self.cut(&CUT, causes(&error)),
                 Poll::Pending if gathered.is_empty() => {
+                    self.turn.pause();
                     let breach = ready!(self.clock.poll_overdue(context));
                     self.cut(breach, "the upstream was silent for too long".into());
                 }
@@ -165,6 +171,7 @@ impl Relay {
             return Poll::Ready(None);
         }
         self.clock.handed();
+        self.turn.handed(&gathered);
         Poll::Ready(Some(gathered.into_bytes()))
     }
 
