@@ -6,9 +6,10 @@ mod readings;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use router_core::dialect::Shed;
 use router_core::overload::dispatch::{
     Admission, Arrival, CallId, Decision, Dispatcher, Moved, PermitId, Plan, Refusal, Start, Targets,
@@ -320,7 +321,7 @@ impl Group {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
