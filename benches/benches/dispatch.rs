@@ -1,11 +1,11 @@
 //! Admission: what a call's way through the dispatcher costs, alone and behind a lock that two threads want.
 
 use std::hint::black_box;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use parking_lot::Mutex;
 use router_core::config::Balance;
 use router_core::overload::dispatch::{
     Admission, Arrival, Batch, Bulkhead, Counts, Decision, Demand, Dispatcher, Endpoint, Order, PermitId,
@@ -136,7 +136,7 @@ fn contended(dispatcher: &Mutex<Dispatcher>, rounds: u64) -> Duration {
 }
 
 fn lock<T>(dispatcher: &Mutex<Dispatcher>, run: impl FnOnce(&mut Dispatcher) -> T) -> T {
-    run(&mut dispatcher.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    run(&mut dispatcher.lock())
 }
 
 fn fast_path(criterion: &mut Criterion) {

@@ -351,7 +351,8 @@ fn it_is_the_same_over_http2() {
     assert_eq!(upstream.connections(), 1);
 }
 
-/// Against the simulated model server: the same answer as without the setting, but for its id, its time and what is null.
+/// Against the simulated model server: the same answer as without the setting, but for its id, its time and what is
+/// null.
 #[test]
 fn a_model_servers_answer_is_the_same_either_way() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

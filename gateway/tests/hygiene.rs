@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// Longest source file, tests not counted.
 const LINES_MAX: usize = 400;
 
+/// Widest comment, which rustfmt does not see to.
+const COLUMNS_MAX: usize = 120;
+
 /// The rooms that exist, in request order.
 const ROOMS: [&str; 9] =
     ["accept", "dialect", "identify", "overload", "route", "select", "send", "stream", "telemetry"];
@@ -67,6 +70,15 @@ fn nothing_is_left_open_without_a_label() {
 fn every_module_says_what_it_is() {
     for (path, text) in sources().into_iter().filter(|(path, _)| !is_test(path)) {
         assert!(text.starts_with("//!"), "{} begins without a word about itself", path.display());
+    }
+}
+
+#[test]
+fn no_comment_is_too_wide() {
+    for (path, text) in sources() {
+        let wide = |line: &&str| line.trim_start().starts_with("//") && line.chars().count() > COLUMNS_MAX;
+        let wide: Vec<&str> = text.lines().filter(wide).collect();
+        assert!(wide.is_empty(), "{}: {wide:#?}", path.display());
     }
 }
 

@@ -166,6 +166,23 @@ fn an_upstreams_own_error_event_passes_and_is_noted() {
     }
 }
 
+/// It comes sooner than an answer would: a limit that took it for one would grow before a server that fails.
+#[test]
+fn an_upstreams_own_error_event_is_no_answer_to_the_limiter() {
+    let error: &[u8] = b"data: {\"error\":{\"message\":\"out of memory\"}}\n\ndata: [DONE]\n\n";
+    let begun = token(OPENAI, "Dear");
+    for (end, limit) in [(error, 1.0), (finish(OPENAI), 2.0)] {
+        for body in [end.to_vec(), [&begun, end].concat()] {
+            let upstream = streaming(&body);
+            let aimd = ", concurrency: { algorithm: aimd, min: 1, initial: 1 }";
+            let weir = Weir::configured(&one_pool(&[upstream.url()], aimd));
+            assert!(ask(&weir, OPENAI, "one").whole);
+            let now = weir.metric_sum("weir_concurrency_limit");
+            assert!((now - limit).abs() < 0.1, "{now} after {}", String::from_utf8_lossy(&body));
+        }
+    }
+}
+
 #[test]
 fn a_stream_with_a_finish_but_no_terminator_is_whole() {
     let finished = b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n";

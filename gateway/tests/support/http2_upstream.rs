@@ -27,8 +27,9 @@ pub struct Got {
 
 /// An upstream on a free port. What it does with a request, `x-test` says:
 /// `hold` answers when the test says so, `stream` sends one event and the rest when the test says so, `reset` sends
-/// one event and resets, `part` sends half a document and resets without an error when the test says so, `refuse N` refuses the first N without having done anything, `flood` sends without end,
-/// `goaway` answers and ends its connection; without it, it answers with a small chat completion.
+/// one event and resets, `part` sends half a document and resets without an error when the test says so, `refuse N`
+/// refuses the first N without having done anything, `flood` sends without end, `goaway` answers and ends its
+/// connection; without it, it answers with a small chat completion.
 pub struct Http2Upstream {
     pub port: u16,
     shared: Arc<Shared>,

@@ -1,9 +1,10 @@
 //! A careful HTTP/1.1 caller: keeps its connection, looks whether it is still there before it uses it, goes elsewhere
 //! at a refused connect, and never sends a request twice.
 //!
-//! POST is not idempotent (RFC 9110 9.2.2), so once a byte of a request was taken by the kernel the request counts, and
-//! an end without an answer is a loss, on a kept connection as on a new one. Only where nothing was sent does the caller
-//! open another connection: the connect was refused, or the kept connection was already closed when it wanted it.
+//! POST is not idempotent (RFC 9110 9.2.2), so once a byte of a request was taken by the kernel the request counts,
+//! and an end without an answer is a loss, on a kept connection as on a new one. Only where nothing was sent does the
+//! caller open another connection: the connect was refused, or the kept connection was already closed when it wanted
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -1,8 +1,8 @@
 //! Reloads and rolling restarts under load: is a request lost, or a stream cut?
 //!
-//! The callers ask for streams of a second and for whole answers in turn. First one process is told 30 times to read its
-//! file again, which each time names another model; then two processes are restarted in turn, as a rolling deployment
-//! does it: SIGTERM, wait for the end, start again on the same address.
+//! The callers ask for streams of a second and for whole answers in turn. First one process is told 30 times to read
+//! its file again, which each time names another model; then two processes are restarted in turn, as a rolling
+//! deployment does it: SIGTERM, wait for the end, start again on the same address.
 
 mod caller;
 mod options;

@@ -309,7 +309,8 @@ pub(super) struct Size {
 pub(super) struct Progress(watch::Receiver<u32>);
 
 impl Progress {
-    /// Waits until the job has more than `count` tokens, or all of them. False if the replica or the whole server is gone.
+    /// Waits until the job has more than `count` tokens, or all of them. False if the replica or the whole server is
+    /// gone.
     pub(super) async fn beyond(&mut self, count: u32) -> bool {
         self.0.wait_for(|&have| have > count).await.is_ok()
     }

@@ -2,8 +2,9 @@
 //! together to; a document is JSON of the API's shape, and not larger than what is allowed; what is no document stays
 //! none.
 //!
-//! An input is a line that says how to read, then the stream. The line's first byte is `o` or `a` for the dialect, `O` or
-//! `A` for the same with no more than 256 bytes allowed. The line's other bytes are the lengths of the pieces, in turn.
+//! An input is a line that says how to read, then the stream. The line's first byte is `o` or `a` for the dialect, `O`
+//! or `A` for the same with no more than 256 bytes allowed. The line's other bytes are the lengths of the pieces, in
+//! turn.
 
 use router_core::dialect::Operation;
 use router_core::stream::{Assembly, Unassembled};

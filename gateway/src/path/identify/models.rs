@@ -1,4 +1,5 @@
-//! `GET /v1/models` and `/v1/models/{id}`: the routes' names, and behind a route `*` what its upstreams list, kept for a while.
+//! `GET /v1/models` and `/v1/models/{id}`: the routes' names, and behind a route `*` what its upstreams list, kept
+//! for a while.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};

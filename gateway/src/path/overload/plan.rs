@@ -135,7 +135,7 @@ fn pool(pool: &config::Pool, promised: &Objective) -> Pool {
     let endpoints = pool.endpoints.iter().map(|endpoint| Endpoint {
         // One with other settings begins anew.
         identity: format!("{endpoint:?} {chosen:?}"),
-        limiter: Box::new(chosen.build(rand::random())),
+        limiter: chosen.build(rand::random()),
     });
     Pool {
         name: pool.name.clone(),

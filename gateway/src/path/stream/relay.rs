@@ -235,7 +235,10 @@ impl Relay {
                 StreamEnd::Finished if self.unframed && watch.is_mid_event() => {
                     return self.cut(&CUT, "the connection closed within an event".into());
                 }
-                StreamEnd::Failed => self.note_failed("the upstream sent an error event".into()),
+                StreamEnd::Failed => {
+                    self.succeeded = false;
+                    self.note_failed("the upstream sent an error event".into());
+                }
                 StreamEnd::Finished | StreamEnd::Complete => {}
             }
         }

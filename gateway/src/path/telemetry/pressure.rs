@@ -1,5 +1,6 @@
 //! How far behind each route is, and what each endpoint's limiter thinks, as metrics. Read off the dispatcher when
-//! somebody asks, in Prometheus' text format: nothing is kept up to date meanwhile, and what a reload took away is gone.
+//! somebody asks, in Prometheus' text format: nothing is kept up to date meanwhile, and what a reload took away is
+//! gone.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};

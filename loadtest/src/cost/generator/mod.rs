@@ -1,5 +1,6 @@
 //! The load: a fixed number of keep-alive connections, each with one request at a time, sent again as soon as it
-//! is answered, or when it is due where there is a rate. It speaks HTTP by hand, because what it costs is taken from the upstream's cores.
+//! is answered, or when it is due where there is a rate. It speaks HTTP by hand, because what it costs is taken from
+//! the upstream's cores.
 
 use std::io;
 use std::net::SocketAddr;

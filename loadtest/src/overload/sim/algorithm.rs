@@ -17,7 +17,7 @@ impl Algorithm {
         };
         let limiter = limiter.build(seed);
         if setup.queue {
-            Box::new(Dispatched::new(scenario, Box::new(limiter), self.counts()))
+            Box::new(Dispatched::new(scenario, limiter, self.counts()))
         } else {
             Box::new(Gate::new(limiter))
         }

@@ -32,8 +32,8 @@ pub struct Call {
     pub segment: usize,
 }
 
-/// All calls of a run, streams, at `load` times the capacity, in order of arrival. They go on for as long as a measured one may
-/// last, so that the load does not fall while the last ones are served.
+/// All calls of a run, streams, at `load` times the capacity, in order of arrival. They go on for as long as a measured
+/// one may last, so that the load does not fall while the last ones are served.
 pub fn calls(scenario: &Scenario, load: f64, seed: u64) -> Vec<Call> {
     let mut arrivals = Arrivals::new(scenario, load, seed);
     // Drawn apart from the arrivals: the same callers ask the same at every load.

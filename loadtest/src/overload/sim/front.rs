@@ -45,15 +45,15 @@ pub trait Front: std::fmt::Debug {
 
 /// A limiter alone: who finds no place is refused at once.
 #[derive(Debug)]
-pub struct Gate<L> {
-    limiter: L,
+pub struct Gate {
+    limiter: Box<dyn Limiter>,
     /// By call.
     places: Vec<Option<Place>>,
 }
 
-impl<L: Limiter> Gate<L> {
+impl Gate {
     /// In front of everything, nothing started.
-    pub fn new(limiter: L) -> Self {
+    pub fn new(limiter: Box<dyn Limiter>) -> Self {
         Self { limiter, places: Vec::new() }
     }
 
@@ -70,7 +70,7 @@ impl<L: Limiter> Gate<L> {
     }
 }
 
-impl<L: Limiter> Front for Gate<L> {
+impl Front for Gate {
     fn arrive(&mut self, now: Duration, call: &Call, decisions: &mut Decisions) {
         let attempt = Attempt { prompt_tokens: call.prompt_tokens, stream: call.stream };
         let place = self.limiter.admit(now, attempt);

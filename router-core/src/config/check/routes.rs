@@ -7,7 +7,8 @@ use crate::config::problem::Complaint;
 use crate::config::reference::ROUTE_NAMES_TAKEN;
 use crate::config::{Canary, Pool, Queue, Route, Target, WhenFull, reference, scalar, weights};
 
-/// The routes of the file: at least one, unless other paths lead to a pool. `pools` is `None` where no names of pools are known, so that not every target is reported for it.
+/// The routes of the file: at least one, unless other paths lead to a pool. `pools` is `None` where no names of pools
+/// are known, so that not every target is reported for it.
 pub(super) fn routes(reader: &mut Reader<'_>, top: &Fields<'_>, pools: Option<&[Pool]>) -> Vec<Route> {
     let optional = passthrough::is_there(top);
     if optional && top.get("routes").is_none() {

@@ -6,13 +6,13 @@
 //! waits; [`Dispatcher::next_wakeup`] says when [`Dispatcher::tick`] is due. The gateway holds it behind one lock and
 //! wakes the callers that the decisions are about.
 //!
-//! | | |
-//! |---|---|
-//! | order | `realtime` before `batch`, `strict` segments before the others, then shares of estimated tokens (virtual time, by pool and segment), then first come, first served |
-//! | bounds | requests, tokens and wait of each topic's queue; what may wait for a pool; a segment's part of a pool |
-//! | early refusal | a call whose predicted first token is later than its caller waits, on arrival and while it waits |
-//! | displacement | the newest call of the segment that holds most of a full queue for its share makes room for a better one |
-//! | turns | the smooth rotation over the targets that can take a call when it starts; a skipped target keeps no credit |
+//! - order: `realtime` before `batch`, `strict` segments before the others, then shares of estimated tokens (virtual
+//!   time, by pool and segment), then first come, first served;
+//! - bounds: requests, tokens and wait of each topic's queue; what may wait for a pool; a segment's part of a pool;
+//! - early refusal: a call whose predicted first token is later than its caller waits, on arrival and while it waits;
+//! - displacement: the newest call of the segment that holds most of a full queue for its share makes room for a
+//!   better one;
+//! - turns: the smooth rotation over the targets that can take a call when it starts; a skipped target keeps no credit.
 //!
 //! While nobody waits a start costs some tens of nanoseconds and allocates nothing.
 //!

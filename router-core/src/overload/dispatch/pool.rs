@@ -170,12 +170,14 @@ impl Pool {
         }
     }
 
-    /// Lets endpoints come back whose rest is over.
-    pub(super) fn wake(&mut self, now: Duration) {
-        if self.rests_until.is_some_and(|until| until <= now) {
+    /// Lets endpoints come back whose rest is over; whether any did.
+    pub(super) fn wake(&mut self, now: Duration) -> bool {
+        let over = self.rests_until.is_some_and(|until| until <= now);
+        if over {
             self.roll_call(now);
             self.full = false;
         }
+        over
     }
 
     pub(super) fn rests(&self) -> bool {

@@ -57,7 +57,10 @@ impl Dispatcher {
         for target in targets.iter() {
             let pool = self.topics[topic].targets[target].pool;
             let state = &mut self.pools[pool];
-            state.wake(now);
+            if state.wake(now) && origin.is_none() && state.queued > 0 {
+                // Whoever waits goes first, with the next tick.
+                state.full = true;
+            }
             let may = state.has_room() && state.lets(ask.segment, ask.class, ask.ratio);
             // Elsewhere a waiting call may start only if it is next there too.
             let is_next = |(origin, lane)| pool == origin || self.next_lane(pool) == Some(lane);

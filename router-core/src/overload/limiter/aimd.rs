@@ -8,10 +8,10 @@
 
 use std::time::Duration;
 
-use super::ledger::Ledger;
-use super::{Attempt, End, Limiter, Place, Reading, Seen, places};
+use super::counted::{Ended, Rule};
+use super::{End, places};
 
-/// Settings of [`Aimd`], with Netflix's defaults.
+/// Settings of [`Algorithm::Aimd`](super::Algorithm::Aimd), with Netflix's defaults.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AimdSettings {
     /// Limit at the start.
@@ -40,57 +40,35 @@ impl Default for AimdSettings {
 
 /// A limit that answers in time raise and late ones lower.
 #[derive(Debug)]
-pub struct Aimd {
+pub(super) struct Aimd {
     settings: AimdSettings,
     limit: u32,
-    ledger: Ledger,
 }
 
 impl Aimd {
     /// Starts at the initial limit.
-    #[must_use]
-    pub fn new(settings: AimdSettings) -> Self {
-        Self { limit: settings.initial_limit, settings, ledger: Ledger::new() }
-    }
-
-    fn learn(&mut self, late: bool, inflight: u32) {
-        let AimdSettings { min_limit, max_limit, backoff_ratio, .. } = self.settings;
-        if late {
-            self.limit = places(f64::from(self.limit) * backoff_ratio);
-        } else if inflight.saturating_mul(2) >= self.limit {
-            self.limit = self.limit.saturating_add(1);
-        }
-        self.limit = self.limit.min(max_limit).max(min_limit);
+    pub(super) fn new(settings: AimdSettings) -> Self {
+        Self { limit: settings.initial_limit, settings }
     }
 }
 
-impl Limiter for Aimd {
-    fn admit(&mut self, now: Duration, attempt: Attempt) -> Option<Place> {
-        self.ledger.admit(now, attempt, self.limit)
+impl Rule for Aimd {
+    fn limit(&self) -> u32 {
+        self.limit
     }
 
-    fn observe(&mut self, now: Duration, place: &Place, seen: Seen) {
-        if seen == Seen::FirstToken {
-            self.ledger.first_token(now, place);
+    fn learn(&mut self, _now: f64, ended: &Ended) {
+        let late = match ended.end {
+            End::Whole { .. } => ended.took > self.settings.timeout.as_secs_f64(),
+            End::Refused => true,
+            End::Cancelled => return,
+        };
+        let AimdSettings { min_limit, max_limit, backoff_ratio, .. } = self.settings;
+        if late {
+            self.limit = places(f64::from(self.limit) * backoff_ratio);
+        } else if ended.inflight.saturating_mul(2) >= self.limit {
+            self.limit = self.limit.saturating_add(1);
         }
-    }
-
-    fn release(&mut self, now: Duration, place: Place, end: End) {
-        let Some(ended) = self.ledger.release(now, &place, end) else { return };
-        match ended.end {
-            End::Whole { .. } => {
-                self.learn(ended.took > self.settings.timeout.as_secs_f64(), ended.inflight);
-            }
-            End::Refused => self.learn(true, ended.inflight),
-            End::Cancelled => {}
-        }
-    }
-
-    fn tick(&mut self, now: Duration) {
-        self.ledger.tick(now);
-    }
-
-    fn read(&self, _now: Duration) -> Reading {
-        self.ledger.read(self.limit)
+        self.limit = self.limit.min(max_limit).max(min_limit);
     }
 }

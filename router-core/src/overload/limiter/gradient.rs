@@ -14,15 +14,15 @@
 
 use std::time::Duration;
 
+use super::counted::{Ended, Rule};
 use super::histogram::Histogram;
-use super::ledger::Ledger;
-use super::{Attempt, End, Limiter, Place, Reading, Seen, places};
+use super::{End, places};
 
 /// After so many intervals at the smallest limit the measured `min_rtt` is doubted, and measured again.
 const MINIMUM_RUN: u32 = 5;
 
-/// Settings of [`Gradient`], named as Envoy names them. Where Envoy has no default, its documentation's
-/// example.
+/// Settings of [`Algorithm::Gradient`](super::Algorithm::Gradient), named as Envoy names them. Where Envoy has no
+/// default, its documentation's example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GradientSettings {
     /// Which percentile of the response times stands for all of them, as a ratio (0.5 is the median).
@@ -71,7 +71,7 @@ impl Default for GradientSettings {
 
 /// A limit that follows the ratio of an idle server's response time to that of now.
 #[derive(Debug)]
-pub struct Gradient {
+pub(super) struct Gradient {
     settings: GradientSettings,
     limit: u32,
     min_rtt: f64,
@@ -82,7 +82,6 @@ pub struct Gradient {
     /// Intervals in a row that ended at the smallest limit.
     minimum_run: u32,
     random: u64,
-    ledger: Ledger,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +95,7 @@ enum Phase {
 impl Gradient {
     /// Starts with a measurement, or, with a fixed `min_rtt`, at the smallest limit. `seed` is for the
     /// jitter.
-    #[must_use]
-    pub fn new(settings: GradientSettings, seed: u64) -> Self {
+    pub(super) fn new(settings: GradientSettings, seed: u64) -> Self {
         let limit = settings.min_concurrency;
         let (phase, min_rtt) = match settings.min_rtt {
             MinRtt::Measured { .. } => (Phase::Measuring { deferred: limit }, 0.0),
@@ -105,47 +103,8 @@ impl Gradient {
                 (Phase::Following { update: 0.0, measure: f64::INFINITY }, min_rtt.as_secs_f64())
             }
         };
-        let (samples, ledger) = (Histogram::default(), Ledger::new());
-        Self { settings, limit, min_rtt, phase, samples, epoch: 0.0, minimum_run: 0, random: seed, ledger }
-    }
-
-    fn sample(&mut self, now: f64, started: f64, took: f64) {
-        if started < self.epoch {
-            return;
-        }
-        self.samples.add(took);
-        let (Phase::Measuring { deferred }, MinRtt::Measured { interval, request_count, jitter }) =
-            (self.phase, self.settings.min_rtt)
-        else {
-            return;
-        };
-        if self.samples.total() >= request_count {
-            self.min_rtt = self.aggregate().unwrap_or(took);
-            self.limit = deferred;
-            self.minimum_run = 0;
-            let stretch = 1.0 + jitter * self.random();
-            self.phase = Phase::Following {
-                update: now + self.settings.concurrency_update_interval.as_secs_f64(),
-                measure: now + interval.as_secs_f64() * stretch,
-            };
-        }
-    }
-
-    fn advance(&mut self, now: f64) {
-        let Phase::Following { update, measure } = self.phase else { return };
-        if now >= measure {
-            self.phase = Phase::Measuring { deferred: self.limit };
-            self.limit = self.settings.min_concurrency;
-            self.minimum_run = 0;
-            self.samples.clear();
-            self.epoch = now;
-        } else if now >= update {
-            let update = now + self.settings.concurrency_update_interval.as_secs_f64();
-            self.phase = Phase::Following { update, measure };
-            if let Some(sample_rtt) = self.aggregate() {
-                self.follow(now, sample_rtt);
-            }
-        }
+        let samples = Histogram::default();
+        Self { settings, limit, min_rtt, phase, samples, epoch: 0.0, minimum_run: 0, random: seed }
     }
 
     fn follow(&mut self, now: f64, sample_rtt: f64) {
@@ -181,30 +140,47 @@ impl Gradient {
     }
 }
 
-impl Limiter for Gradient {
-    fn admit(&mut self, now: Duration, attempt: Attempt) -> Option<Place> {
-        self.ledger.admit(now, attempt, self.limit)
+impl Rule for Gradient {
+    fn limit(&self) -> u32 {
+        self.limit
     }
 
-    fn observe(&mut self, now: Duration, place: &Place, seen: Seen) {
-        if seen == Seen::FirstToken {
-            self.ledger.first_token(now, place);
+    fn learn(&mut self, now: f64, ended: &Ended) {
+        if !matches!(ended.end, End::Whole { .. }) || ended.started < self.epoch {
+            return;
+        }
+        self.samples.add(ended.took);
+        let (Phase::Measuring { deferred }, MinRtt::Measured { interval, request_count, jitter }) =
+            (self.phase, self.settings.min_rtt)
+        else {
+            return;
+        };
+        if self.samples.total() >= request_count {
+            self.min_rtt = self.aggregate().unwrap_or(ended.took);
+            self.limit = deferred;
+            self.minimum_run = 0;
+            let stretch = 1.0 + jitter * self.random();
+            self.phase = Phase::Following {
+                update: now + self.settings.concurrency_update_interval.as_secs_f64(),
+                measure: now + interval.as_secs_f64() * stretch,
+            };
         }
     }
 
-    fn release(&mut self, now: Duration, place: Place, end: End) {
-        let Some(ended) = self.ledger.release(now, &place, end) else { return };
-        if matches!(end, End::Whole { .. }) {
-            self.sample(now.as_secs_f64(), ended.started, ended.took);
+    fn advance(&mut self, now: f64) {
+        let Phase::Following { update, measure } = self.phase else { return };
+        if now >= measure {
+            self.phase = Phase::Measuring { deferred: self.limit };
+            self.limit = self.settings.min_concurrency;
+            self.minimum_run = 0;
+            self.samples.clear();
+            self.epoch = now;
+        } else if now >= update {
+            let update = now + self.settings.concurrency_update_interval.as_secs_f64();
+            self.phase = Phase::Following { update, measure };
+            if let Some(sample_rtt) = self.aggregate() {
+                self.follow(now, sample_rtt);
+            }
         }
-    }
-
-    fn tick(&mut self, now: Duration) {
-        self.advance(now.as_secs_f64());
-        self.ledger.tick(now);
-    }
-
-    fn read(&self, _now: Duration) -> Reading {
-        self.ledger.read(self.limit)
     }
 }

@@ -11,10 +11,8 @@
 //! and what changes slowly it takes for normal. Here for comparison, and for upstreams whose answers are all
 //! alike.
 
-use std::time::Duration;
-
-use super::ledger::{Ended, Ledger};
-use super::{Attempt, End, Limiter, Place, Reading, Seen, places};
+use super::counted::{Ended, Rule};
+use super::{End, places};
 
 /// A fall of the response time to less than half of its long-term mean is an old overload that is over: the
 /// mean then gives way by this factor a window.
@@ -29,7 +27,7 @@ const WINDOW_SAMPLES_MIN: u32 = 10;
 /// Length of a window. Netflix has a range for it, and both its ends at one second.
 const WINDOW_SECONDS: f64 = 1.0;
 
-/// Settings of [`Gradient2`], with Netflix's defaults.
+/// Settings of [`Algorithm::Gradient2`](super::Algorithm::Gradient2), with Netflix's defaults.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gradient2Settings {
     /// Limit at the start.
@@ -64,13 +62,12 @@ impl Default for Gradient2Settings {
 
 /// A limit that follows the ratio of long-term to short-term response time.
 #[derive(Debug)]
-pub struct Gradient2 {
+pub(super) struct Gradient2 {
     settings: Gradient2Settings,
     limit: f64,
     long: f64,
     windows: u32,
     window: Window,
-    ledger: Ledger,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,29 +80,12 @@ struct Window {
 
 impl Gradient2 {
     /// Starts at the initial limit.
-    #[must_use]
-    pub fn new(settings: Gradient2Settings) -> Self {
+    pub(super) fn new(settings: Gradient2Settings) -> Self {
         let limit = f64::from(settings.initial_limit);
-        let (window, ledger) = (Window::default(), Ledger::new());
-        Self { settings, limit, long: 0.0, windows: 0, window, ledger }
+        Self { settings, limit, long: 0.0, windows: 0, window: Window::default() }
     }
 
-    fn sample(&mut self, now: f64, ended: &Ended) {
-        self.window.inflight_max = self.window.inflight_max.max(ended.inflight);
-        if !matches!(ended.end, End::Refused) {
-            self.window.sum += ended.took;
-            self.window.count += 1;
-        }
-        if now > self.window.ends {
-            let window = std::mem::take(&mut self.window);
-            self.window.ends = now + WINDOW_SECONDS;
-            if window.count >= WINDOW_SAMPLES_MIN {
-                self.learn(window.sum / f64::from(window.count), window.inflight_max);
-            }
-        }
-    }
-
-    fn learn(&mut self, short: f64, inflight: u32) {
+    fn follow(&mut self, short: f64, inflight: u32) {
         let settings = &self.settings;
         let gain = if self.windows < WARM_UP_WINDOWS {
             1.0 / f64::from(self.windows + 1)
@@ -129,29 +109,26 @@ impl Gradient2 {
     }
 }
 
-impl Limiter for Gradient2 {
-    fn admit(&mut self, now: Duration, attempt: Attempt) -> Option<Place> {
-        self.ledger.admit(now, attempt, places(self.limit))
+impl Rule for Gradient2 {
+    fn limit(&self) -> u32 {
+        places(self.limit)
     }
 
-    fn observe(&mut self, now: Duration, place: &Place, seen: Seen) {
-        if seen == Seen::FirstToken {
-            self.ledger.first_token(now, place);
+    fn learn(&mut self, now: f64, ended: &Ended) {
+        if ended.end == End::Cancelled {
+            return;
         }
-    }
-
-    fn release(&mut self, now: Duration, place: Place, end: End) {
-        let Some(ended) = self.ledger.release(now, &place, end) else { return };
-        if end != End::Cancelled {
-            self.sample(now.as_secs_f64(), &ended);
+        self.window.inflight_max = self.window.inflight_max.max(ended.inflight);
+        if ended.end != End::Refused {
+            self.window.sum += ended.took;
+            self.window.count += 1;
         }
-    }
-
-    fn tick(&mut self, now: Duration) {
-        self.ledger.tick(now);
-    }
-
-    fn read(&self, _now: Duration) -> Reading {
-        self.ledger.read(places(self.limit))
+        if now > self.window.ends {
+            let window = std::mem::take(&mut self.window);
+            self.window.ends = now + WINDOW_SECONDS;
+            if window.count >= WINDOW_SAMPLES_MIN {
+                self.follow(window.sum / f64::from(window.count), window.inflight_max);
+            }
+        }
     }
 }

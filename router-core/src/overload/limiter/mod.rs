@@ -3,22 +3,22 @@
 
 mod aimd;
 mod algorithm;
+mod counted;
 mod fixed;
 mod gradient;
 mod gradient2;
 mod histogram;
-mod ledger;
 mod samples;
 mod slots;
 mod window;
 
 use std::time::Duration;
 
-pub use self::aimd::{Aimd, AimdSettings};
-pub use self::algorithm::{Algorithm, AnyLimiter};
-pub use self::fixed::{Fixed, FixedSettings};
-pub use self::gradient::{Gradient, GradientSettings, MinRtt};
-pub use self::gradient2::{Gradient2, Gradient2Settings};
+pub use self::aimd::AimdSettings;
+pub use self::algorithm::Algorithm;
+pub use self::fixed::FixedSettings;
+pub use self::gradient::{GradientSettings, MinRtt};
+pub use self::gradient2::Gradient2Settings;
 pub use self::window::{FirstTokenWindow, FirstTokenWindowSettings};
 
 use super::gauges::Gauges;

@@ -6,9 +6,10 @@ mod readings;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use router_core::dialect::Shed;
 use router_core::overload::dispatch::{
     Admission, Arrival, CallId, Decision, Dispatcher, Moved, PermitId, Plan, Refusal, Start, Targets,
@@ -20,9 +21,10 @@ use tokio::sync::{Notify, oneshot};
 use super::plan::{self, Members};
 use super::{Admitted, Permit};
 use crate::path::identify::Call;
-use crate::snapshot::{Snapshot, Target};
+use crate::snapshot::{Route, Snapshot, Target};
 
-/// Routes and pools that are linked, and the calls for them. The lock is held for some hundred nanoseconds an event.
+/// Routes and pools that are linked, and the calls for them. The lock is held for about a hundred nanoseconds an event,
+/// and is free again after a panic: that ends one call, and not those of a whole group.
 #[derive(Debug)]
 pub(super) struct Group {
     clock: Clock,
@@ -70,7 +72,8 @@ pub(super) enum Arrived {
 /// A call in line. Dropping it gives up its place there.
 pub(super) struct Waiting {
     group: Arc<Group>,
-    call: CallId,
+    /// Until it has heard.
+    call: Option<CallId>,
     decided: oneshot::Receiver<Decided>,
 }
 
@@ -166,35 +169,45 @@ impl Group {
 
     /// A call wants to be served; its topic has the number that it has here in the tables that it was looked up in.
     pub(super) fn arrive(self: &Arc<Self>, call: &Call, arrival: &Arrival) -> Arrived {
-        let (arrived, told) = {
+        let (arrived, found, told) = {
             let mut state = self.lock();
             if let Some((group, _)) = &state.moved {
                 let group = group.clone();
                 drop(state);
                 return group.arrive(call, arrival);
             }
-            let now = self.clock.now();
             let stale = !Arc::ptr_eq(&state.snapshot, &call.snapshot);
             let found = stale.then(|| state.found_again(call, arrival));
-            let arrival = found.as_ref().unwrap_or(arrival);
+            let arrival = found.as_ref().map_or(arrival, |(arrival, _)| arrival);
             let mut decisions = std::mem::take(&mut state.decisions);
-            let admission = state.dispatcher.arrive(now, arrival, &mut decisions);
-            let arrived = match admission {
-                Admission::Started(start) => {
-                    let admitted = state.admitted(self, start, Some(arrival.topic), &mut decisions);
-                    admitted.map_or_else(Arrived::Refused, Arrived::Started)
-                }
-                Admission::Refused(refusal) => Arrived::Refused(refusal),
+            let arrived = match state.dispatcher.arrive(self.clock.now(), arrival, &mut decisions) {
+                Admission::Started(start) => Err(start),
+                Admission::Refused(refusal) => Ok(Arrived::Refused(refusal)),
                 Admission::Queued(id) => {
                     let (tell, decided) = oneshot::channel();
                     state.waiting.insert(id, Waiter { route: call.route.name.clone(), tell });
-                    Arrived::Queued(Waiting { group: self.clone(), call: id, decided })
+                    Ok(Arrived::Queued(Waiting { group: self.clone(), call: Some(id), decided }))
                 }
             };
-            (arrived, self.settle(&mut state, decisions))
+            (arrived, found, self.settle(&mut state, decisions))
         };
         tell(told);
-        arrived
+        arrived.unwrap_or_else(|start| {
+            let route = found.map_or_else(|| Some(call.route.clone()), |(_, route)| route);
+            if let Some(admitted) = route.and_then(|route| self.admitted(route, start)) {
+                return Arrived::Started(admitted);
+            }
+            self.finish(start.permit, 0, End::Cancelled);
+            Arrived::Refused(lost())
+        })
+    }
+
+    /// What a start means for a call of this route, as it is in the tables that the dispatcher's plan was made of.
+    fn admitted(self: &Arc<Self>, route: Arc<Route>, start: Start) -> Option<Admitted> {
+        let target = route.targets.get(start.target)?;
+        let endpoint = target.pool.endpoints.get(start.endpoint)?.clone();
+        let permit = Permit::new(self.clone(), start.permit, endpoint, target.inflight.clone());
+        Some(Admitted { permit, route, target: start.target })
     }
 
     pub(super) fn observe(self: &Arc<Self>, permit: PermitId, seen: Seen) {
@@ -274,7 +287,8 @@ impl Group {
         tell(told);
     }
 
-    /// Finds those whom decisions are about, and rings the ticker if it sleeps while there is something to do.
+    /// Finds those whom decisions are about, and rings the ticker if it sleeps while there is something to do. A start
+    /// of a call that nobody waits for, or whose route is gone, gives its place back: none is ever lost.
     fn settle(self: &Arc<Self>, state: &mut State, mut decisions: Vec<Decision>) -> Told {
         let mut told = Vec::new();
         let mut next = 0;
@@ -287,8 +301,13 @@ impl Group {
             };
             let waiter = state.waiting.remove(&call);
             let decided = decided.and_then(|start| {
-                let topic = waiter.as_ref().and_then(|waiter| state.topic(&waiter.route));
-                state.admitted(self, start, topic, &mut decisions)
+                let found = waiter.as_ref().and_then(|waiter| state.found(&waiter.route));
+                let admitted = found.and_then(|(_, route)| self.admitted(route.clone(), start));
+                admitted.ok_or_else(|| {
+                    let now = self.clock.now();
+                    state.dispatcher.finish(now, start.permit, End::Cancelled, &mut decisions);
+                    lost()
+                })
             });
             told.extend(waiter.map(|waiter| (waiter.tell, decided)));
         }
@@ -302,7 +321,7 @@ impl Group {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -317,54 +336,33 @@ impl State {
         other.moved = Some((own.clone(), moved));
     }
 
-    /// The dispatcher's number of a topic.
-    fn topic(&self, name: &str) -> Option<usize> {
+    /// A topic by its name: the dispatcher's number of it, and its route.
+    fn found(&self, name: &str) -> Option<(usize, &Arc<Route>)> {
         let topic = self.snapshot.topic(name)?;
-        self.members.topics.iter().position(|member| *member == topic)
+        let local = self.members.topics.iter().position(|member| *member == topic)?;
+        Some((local, self.snapshot.topics().nth(topic)?))
     }
 
-    /// What a start means, in the tables that the dispatcher's plan was made of. One that means nothing there, or of a
-    /// call that nobody waits for and that has no topic therefore, gives its place back: none is ever lost.
-    fn admitted(
-        &mut self,
-        group: &Arc<Group>,
-        start: Start,
-        topic: Option<usize>,
-        decisions: &mut Vec<Decision>,
-    ) -> Decided {
-        let found = || {
-            let route = self.snapshot.topics().nth(*self.members.topics.get(topic?)?)?;
-            let target = route.targets.get(start.target)?;
-            let pool = self.snapshot.pools.get(*self.members.pools.get(start.pool)?)?;
-            Some((route.clone(), target.inflight.clone(), pool.endpoints.get(start.endpoint)?.clone()))
-        };
-        let Some((route, inflight, endpoint)) = found() else {
-            self.dispatcher.finish(group.clock.now(), start.permit, End::Cancelled, decisions);
-            return Err(lost());
-        };
-        let permit = Permit::new(group.clone(), start.permit, endpoint, inflight);
-        Ok(Admitted { permit, route, target: start.target })
-    }
-
-    /// An arrival of a call that was looked up in tables that are not in force any more.
-    fn found_again(&self, call: &Call, arrival: &Arrival) -> Arrival {
+    /// An arrival of a call that was looked up in tables that are not in force any more, and its route in those that
+    /// are.
+    fn found_again(&self, call: &Call, arrival: &Arrival) -> (Arrival, Option<Arc<Route>>) {
         let nowhere = usize::MAX;
         let known = &self.snapshot;
-        let topic = self.topic(&call.route.name);
-        let route = topic.and_then(|topic| known.topics().nth(self.members.topics[topic]));
+        let (topic, route) = self.found(&call.route.name).unzip();
         let label = |target: usize| {
             route?.targets.iter().position(|one| one.label == call.route.targets[target].label)
         };
         let speaks = |target: &Target| target.pool.dialects.contains(call.intent.dialect);
         let targets = route.into_iter().flat_map(|route| &route.targets).enumerate();
         let targets = targets.filter(|(_, target)| speaks(target)).map(|(index, _)| index);
-        Arrival {
+        let arrival = Arrival {
             topic: topic.unwrap_or(nowhere),
             segment: known.segment(&call.segment.name).unwrap_or(known.config.anonymous),
             targets: targets.fold(Targets::NONE, Targets::with),
             bound: arrival.bound.and_then(label),
             ..arrival.clone()
-        }
+        };
+        (arrival, route.cloned())
     }
 }
 
@@ -383,13 +381,17 @@ fn tell(told: Told) {
 impl Waiting {
     /// What becomes of the call.
     pub(super) async fn decided(mut self) -> Decided {
+        let decided = (&mut self.decided).await;
+        self.call = None;
         // The sender is never dropped before it has told.
-        (&mut self.decided).await.unwrap_or_else(|_| Err(lost()))
+        decided.unwrap_or_else(|_| Err(lost()))
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.group.leave(self.call);
+        if let Some(call) = self.call {
+            self.group.leave(call);
+        }
     }
 }

@@ -170,6 +170,19 @@ fn an_arrival_wakes_an_endpoint_whose_rest_is_over() {
 }
 
 #[test]
+fn whoever_waits_goes_before_an_arrival_that_finds_a_rest_over() {
+    let mut rig = Rig::new(simple(1, &[1.0]));
+    let first = rig.start(&call());
+    rig.dispatcher.rest(rig.now, first.permit, rig.now + SEC);
+    rig.finish(first.permit);
+    let waits = rig.queue(&call());
+    rig.now += SEC;
+    rig.queue(&call());
+    let out = rig.pass(50 * MS);
+    assert_eq!((out.len(), started(out[0]).call), (1, waits));
+}
+
+#[test]
 fn where_every_endpoint_rests_longer_than_a_call_may_wait_it_is_refused() {
     let mut rig = Rig::new(simple(5, &[1.0]));
     let first = rig.start(&call());

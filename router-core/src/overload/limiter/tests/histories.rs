@@ -51,7 +51,7 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn apply(limiter: &mut impl Limiter, held: &mut Vec<Place>, now: &mut Duration, step: Step) {
+fn apply(limiter: &mut dyn Limiter, held: &mut Vec<Place>, now: &mut Duration, step: Step) {
     let index = |which: usize| which % held.len().max(1);
     match step {
         Step::Admit { stream } => {
@@ -92,7 +92,7 @@ proptest! {
         let mut limiter = algorithm.build(9);
         let (mut held, mut now) = (Vec::new(), Duration::from_secs(origin));
         for step in history {
-            apply(&mut limiter, &mut held, &mut now, step);
+            apply(&mut *limiter, &mut held, &mut now, step);
             let reading = limiter.read(now);
             prop_assert_eq!(reading.inflight as usize, held.len());
             prop_assert!(reading.awaiting_first_token <= reading.inflight);

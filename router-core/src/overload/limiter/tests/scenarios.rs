@@ -14,7 +14,7 @@ fn window() -> Algorithm {
 
 /// Mean share of the attainable goodput.
 fn share(world: World, algorithm: Algorithm) -> f64 {
-    let share = |seed| world.run(&mut algorithm.build(seed), seed).goodput / world.attainable(seed);
+    let share = |seed| world.run(&mut *algorithm.build(seed), seed).goodput / world.attainable(seed);
     SEEDS.into_iter().map(share).sum::<f64>() / SEEDS.len() as f64
 }
 
@@ -48,7 +48,7 @@ fn an_upstream_that_never_queues_is_never_held_back_once_warm() {
                 first_token_objective: Some(std::time::Duration::from_secs_f64(objective)),
                 ..Default::default()
             };
-            let outcome = world.run(&mut Algorithm::FirstTokenWindow(settings).build(1), 5);
+            let outcome = world.run(&mut *Algorithm::FirstTokenWindow(settings).build(1), 5);
             assert!(outcome.held_back / outcome.arrived <= 0.001, "{outcome:?} after {name}");
         }
     }
@@ -118,7 +118,7 @@ fn an_upstream_that_never_answers_pins_nothing() {
     for (name, slots, warm) in [("cold", from_cold, 90.0), ("later", later, 210.0)] {
         for rate in [(|_| 25.0) as Rate, |_| 84.0] {
             let world = World { rate, slots, warm, seconds: warm + 100.0, ..SERVER_A };
-            let outcome = world.run(&mut window().build(1), 3);
+            let outcome = world.run(&mut *window().build(1), 3);
             let share = outcome.goodput / world.attainable(3);
             assert!(share >= 0.9, "{share:.3} {name}");
             assert!(outcome.inflight_max <= 460, "{name}: {}", outcome.inflight_max);
