@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -22,6 +23,8 @@ pub(crate) struct Gateway {
     pub(crate) line: Arc<Line>,
     /// Asks servers for their own queues.
     pub(crate) watch: Watch,
+    /// When the process started, in milliseconds of Unix time: a reader of its counters sees that they began anew.
+    pub(crate) epoch_ms: u64,
     draining: AtomicBool,
 }
 
@@ -29,6 +32,7 @@ impl Gateway {
     pub(crate) fn new(snapshot: Snapshot, telemetry: Telemetry) -> Arc<Self> {
         let snapshot = Arc::new(snapshot);
         let line = Line::new(&snapshot);
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Arc::new(Self {
             line,
             snapshot: ArcSwap::new(snapshot),
@@ -36,6 +40,7 @@ impl Gateway {
             catalogue: Catalogue::default(),
             body_memory: Arc::default(),
             watch: Watch::default(),
+            epoch_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             draining: AtomicBool::new(false),
         })
     }

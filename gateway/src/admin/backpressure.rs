@@ -3,7 +3,6 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -26,12 +25,12 @@ pub(super) fn routes() -> Router<Arc<Gateway>> {
 }
 
 async fn all(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response {
-    answer(&whole(gateway.line.topics()), &headers)
+    answer(&whole(&gateway, gateway.line.topics()), &headers)
 }
 
 async fn one(State(gateway): State<Arc<Gateway>>, Path(route): Path<String>, headers: HeaderMap) -> Response {
     match topic(&gateway, &route) {
-        Some(topic) => answer(&whole(vec![topic]), &headers),
+        Some(topic) => answer(&whole(&gateway, vec![topic]), &headers),
         None => unknown("route", &route),
     }
 }
@@ -50,7 +49,7 @@ async fn some(
         }
     }
     topic.partitions.retain(|partition| wanted.contains(&partition.partition.as_str()));
-    answer(&whole(vec![topic]), &headers)
+    answer(&whole(&gateway, vec![topic]), &headers)
 }
 
 async fn pool(State(gateway): State<Arc<Gateway>>, Path(pool): Path<String>, headers: HeaderMap) -> Response {
@@ -64,18 +63,13 @@ fn topic(gateway: &Gateway, name: &str) -> Option<TopicState> {
     gateway.line.topics().into_iter().find(|topic| topic.topic == name)
 }
 
-fn whole(topics: Vec<TopicState>) -> Backpressure {
-    static EPOCH: OnceLock<u64> = OnceLock::new();
+fn whole(gateway: &Gateway, topics: Vec<TopicState>) -> Backpressure {
     static REPLICA: OnceLock<String> = OnceLock::new();
-    let epoch = *EPOCH.get_or_init(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    });
     let replica = REPLICA.get_or_init(|| {
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
         std::env::var("HOSTNAME").or(name).unwrap_or_default().trim().to_owned()
     });
-    Backpressure::new(epoch, replica.clone(), topics)
+    Backpressure::new(gateway.epoch_ms, replica.clone(), topics)
 }
 
 fn answer(state: &impl Serialize, headers: &HeaderMap) -> Response {

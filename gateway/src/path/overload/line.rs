@@ -1,7 +1,9 @@
 //! Where calls wait for their turn: one dispatcher for each group of routes and pools that are linked, so that calls
 //! of different groups share no lock.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use router_core::overload::dispatch::Arrival;
@@ -13,6 +15,9 @@ use super::group::{Arrived, Clock, Group, lost};
 use super::plan::{self, Members};
 use crate::path::identify::Call;
 use crate::snapshot::Snapshot;
+
+/// When a group whose time stopped is looked at again.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Shared by all calls.
 #[derive(Debug)]
@@ -50,12 +55,18 @@ impl Line {
     /// Lets time pass, for as long as the process lives. One timer serves all groups.
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
-            let next = self.table.load().groups.iter().filter_map(Group::tick).min();
+            let next = self.table.load().groups.iter().filter_map(|group| self.tick(group)).min();
             match next {
                 None => self.clock.rung().await,
                 Some(at) => tokio::time::sleep_until(self.clock.instant(at).into()).await,
             }
         }
+    }
+
+    /// A panic in one group must not stop the time of all, nor its own for good; the panic hook has told of it.
+    fn tick(&self, group: &Arc<Group>) -> Option<Duration> {
+        let ticked = catch_unwind(AssertUnwindSafe(|| group.tick()));
+        ticked.unwrap_or_else(|_| Some(self.clock.now() + AFTER_PANIC))
     }
 
     /// Puts other tables into force. Groups that they link become one; those that they do not link any more stay one

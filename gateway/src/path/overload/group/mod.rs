@@ -85,7 +85,7 @@ impl Clock {
         Self { origin: Instant::now(), awake: Arc::default() }
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.origin.elapsed()
     }
 
