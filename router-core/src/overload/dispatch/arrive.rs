@@ -187,30 +187,6 @@ impl Dispatcher {
         outlook
     }
 
-    /// Tokens that start at a pool before a call of this kind that comes now: all of the higher classes, and of its
-    /// own what its segment has waiting times what the others get meanwhile.
-    fn ahead(&self, pool: usize, segment: usize, class: Class) -> f64 {
-        let (mut higher, mut shares) = (0.0, 0.0);
-        let priority = class.priority();
-        let pool = &self.pools[pool];
-        if pool.queued == 0 {
-            return 0.0;
-        }
-        for (other, (settings, queued)) in self.segments.iter().zip(&pool.queued_tokens).enumerate() {
-            for each in [super::Priority::Realtime, super::Priority::Batch] {
-                let waiting = queued[each as usize];
-                let rank = Class::of(each, settings.order);
-                if rank < class {
-                    higher += waiting as f64;
-                } else if rank == class && (waiting > 0 || other == segment) {
-                    shares += settings.share;
-                }
-            }
-        }
-        let own = pool.queued_tokens[segment][priority as usize] as f64;
-        higher + own * shares / self.segments[segment].share
-    }
-
     /// Leaves a call only the pools for which it may wait; displaces one if there is none.
     fn make_room_at_pools(&mut self, now: Duration, call: &mut Call, out: &mut Vec<Decision>) -> bool {
         let topic = call.topic as usize;

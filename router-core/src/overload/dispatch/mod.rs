@@ -6,8 +6,8 @@
 //! waits; [`Dispatcher::next_wakeup`] says when [`Dispatcher::tick`] is due. The gateway holds it behind one lock and
 //! wakes the callers that the decisions are about.
 //!
-//! - order: `realtime` before `batch`, `strict` segments before the others, then shares of estimated tokens (virtual
-//!   time, by pool and segment), then first come, first served;
+//! - order: `realtime` before `batch`, `strict` segments before the others, then shares of estimated tokens over
+//!   two seconds (virtual time, by pool and segment), then first come, first served;
 //! - bounds: requests, tokens and wait of each topic's queue; what may wait for a pool; a segment's part of a pool;
 //! - early refusal: a call whose predicted first token is later than its caller waits, on arrival and while it waits;
 //! - displacement: the newest call of the segment that holds most of a full queue for its share makes room for a
@@ -19,6 +19,7 @@
 //! Between events no pool has both room and a call that may take it. So an arrival asks only the limiters: whoever
 //! waits could not have taken the place that it gets.
 
+mod ahead;
 mod arrive;
 mod call;
 mod clock;

@@ -180,6 +180,14 @@ impl Pool {
         over
     }
 
+    /// Calls of a priority that wait and could start here.
+    pub(super) const fn queued_of(&self, priority: Priority) -> u32 {
+        match priority {
+            Priority::Realtime => self.queued_realtime,
+            Priority::Batch => self.queued - self.queued_realtime,
+        }
+    }
+
     pub(super) fn rests(&self) -> bool {
         self.ready.is_empty()
     }

@@ -160,11 +160,8 @@ impl Dispatcher {
             }
         }
         for &pool in &pools {
-            let pool = &mut self.pools[pool as usize];
-            if pool.queued_tokens[key.segment as usize][key.class.priority() as usize] == 0 {
-                pool.clock.catch_up(key.segment as usize, key.class);
-            }
-            pool.lanes.push(lane);
+            self.set_clock(pool as usize, key.segment as usize, key.class);
+            self.pools[pool as usize].lanes.push(lane);
         }
         let ratio = self.segments[key.segment as usize].max_inflight_ratio;
         let slot = &mut self.lanes.lanes[lane as usize];

@@ -109,7 +109,7 @@ fn a_batch_call_may_go_when_the_realtime_call_before_it_leaves() {
 }
 
 #[test]
-fn a_segment_that_was_idle_has_saved_nothing_up() {
+fn a_segment_that_was_idle_while_nobody_waited_has_saved_nothing_up() {
     let mut rig = Rig::new(simple(1, &[1.0, 1.0]));
     let mut permit = rig.start(&of(0)).permit;
     for _ in 0..100 {

@@ -48,6 +48,20 @@ fn who_cannot_be_served_in_time_hears_so_on_arrival() {
 }
 
 #[test]
+fn who_comes_often_is_reckoned_with_though_nothing_of_it_waits() {
+    let admitted = |other: usize| {
+        let mut rig = warmed(simple(2, &[1.0, 1.0]), 50 * MS);
+        rig.start(&of(0));
+        rig.start(&of(other));
+        (0..30).take_while(|_| matches!(rig.arrive(&patient(2 * SEC)), Admission::Queued(_))).count()
+    };
+    let alone = admitted(0);
+    assert!((15..20).contains(&alone), "{alone}");
+    let beside = admitted(1);
+    assert!((7..11).contains(&beside), "{beside} beside {alone}: half of what starts is the other's");
+}
+
+#[test]
 fn a_hint_is_by_the_pace_at_which_calls_start() {
     let mut plan = simple(1, &[1.0]);
     plan.topics[0].queue.requests = 100;

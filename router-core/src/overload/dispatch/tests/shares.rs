@@ -68,3 +68,29 @@ fn a_strict_segment_that_fills_the_pool_gets_all_of_it() {
     let sums = served(&mut Rig::new(plan), &[100, 100], 50_000);
     assert_eq!(sums[1], 0, "{sums:?}");
 }
+
+#[test]
+fn what_a_segment_left_to_those_who_waited_it_may_take_at_once() {
+    let mut rig = Rig::new(simple(1, &[1.0, 1.0]));
+    let mut permit = rig.start(&of(0)).permit;
+    rig.queue(&of(0));
+    // Ten calls a second, and always somebody waits.
+    for _ in 0..100 {
+        rig.queue(&of(0));
+        rig.pass(100 * MS);
+        permit = rig.next(permit)[0].permit;
+    }
+    for _ in 0..30 {
+        rig.queue(&of(0));
+    }
+    let burst: Vec<CallId> = (0..30).map(|_| rig.queue(&of(1))).collect();
+    let mut of_burst = Vec::new();
+    for _ in 0..30 {
+        let start = rig.next(permit)[0];
+        permit = start.permit;
+        of_burst.push(burst.contains(&start.call));
+    }
+    assert_eq!(of_burst[..10], [true; 10], "half of the last two seconds");
+    let later = of_burst[12..].iter().filter(|burst| **burst).count();
+    assert!((8..=10).contains(&later), "{later} of 18: nobody is starved");
+}
