@@ -8,14 +8,16 @@ use std::collections::VecDeque;
 /// The share is a mean over about so many attempts.
 const SHARE_ATTEMPTS: f64 = 200.0;
 
-/// Attempts before the share is believed.
-const SHARE_ATTEMPTS_MIN: u32 = 8;
+/// So many are taken to have streamed before the first attempt. Where every second one streams, one of seven starts has
+/// no more than two among its first eight: to take the share at its word then costs a change and, on a server that is
+/// full by the time of the change back, a queue that is taken for base time.
+const STREAMS_ASSUMED: f64 = 4.0;
 
 /// Below this share of streams the whole answer counts, above [`STREAMS_ENOUGH`] the first token. Where half of the
-/// answers stream their first tokens tell more. Far enough apart for the share's own noise (0.03), because each change
-/// throws away what was learned.
-const STREAMS_TOO_FEW: f64 = 0.3;
-const STREAMS_ENOUGH: f64 = 0.45;
+/// answers stream their first tokens tell more; where a third do, the whole answers. Far enough apart for the share's
+/// own noise (0.03), because each change throws away what was learned.
+const STREAMS_TOO_FEW: f64 = 0.35;
+const STREAMS_ENOUGH: f64 = 0.5;
 
 /// Above this share of streams the others hardly matter.
 const STREAMS_NEARLY_ALL: f64 = 0.85;
@@ -74,10 +76,9 @@ impl Answers {
     /// measure has changed.
     pub(super) fn count(&mut self, stream: bool) -> bool {
         self.attempts = self.attempts.saturating_add(1);
-        let gain = (1.0 / f64::from(self.attempts)).max(1.0 / SHARE_ATTEMPTS);
+        let gain = (1.0 / (STREAMS_ASSUMED + f64::from(self.attempts))).max(1.0 / SHARE_ATTEMPTS);
         self.streams += gain * (f64::from(u8::from(stream)) - self.streams);
         let measure = match self.measure {
-            _ if self.attempts < SHARE_ATTEMPTS_MIN => self.measure,
             Measure::FirstToken if self.streams < STREAMS_TOO_FEW => Measure::WholeAnswer,
             Measure::WholeAnswer if self.streams > STREAMS_ENOUGH => Measure::FirstToken,
             same => same,
@@ -121,14 +122,39 @@ impl Answers {
         self.next_if(|hidden| hidden.started <= stream_started)
     }
 
-    /// The next that no stream has overtaken for too long, and how long it is taken to have waited.
-    pub(super) fn overdue(&mut self, now: f64) -> Option<(Hidden, f64)> {
-        let patience = OVERDUE_RATIO * self.usual.max(USUAL_SECONDS_MIN);
+    /// The next that no stream has overtaken for too long, and how long it is taken to have waited. Nobody is expected
+    /// to wait longer than `most`.
+    pub(super) fn overdue(&mut self, now: f64, most: f64) -> Option<(Hidden, f64)> {
+        let patience = OVERDUE_RATIO * self.usual.min(most).max(USUAL_SECONDS_MIN);
         let hidden = self.next_if(|hidden| now - hidden.started > patience)?;
         Some((hidden, patience))
     }
 
     fn next_if(&mut self, leaves: impl Fn(&Hidden) -> bool) -> Option<Hidden> {
         self.hidden.front().is_some_and(leaves).then(|| self.hidden.pop_front()).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_with_few_streams_by_chance_changes_nothing_and_one_without_any_soon_does() {
+        let mut half = Answers::new();
+        let changes = (0..400).filter(|nth| half.count(nth % 2 == 0 && *nth > 5)).count();
+        assert_eq!((changes, half.measure()), (0, Measure::FirstToken));
+        let mut none = Answers::new();
+        let change = (0..400).find(|_| none.count(false));
+        assert_eq!((change, none.measure()), (Some(7), Measure::WholeAnswer));
+    }
+
+    #[test]
+    fn who_is_expected_sooner_is_overdue_sooner() {
+        let mut answers = Answers::new();
+        (0..100).for_each(|_| answers.first_token(3.0));
+        answers.hide(Hidden { number: 1, started: 0.0 });
+        assert!(answers.overdue(1.0, f64::INFINITY).is_none());
+        assert_eq!(answers.overdue(1.0, 0.2).map(|(hidden, _)| hidden.number), Some(1));
     }
 }

@@ -109,7 +109,7 @@ impl FirstTokenWindow {
             if !whole {
                 self.base.fit(waited, tokens, usual);
             }
-            self.probe.answered(waited, tokens);
+            self.probe.answered(waited, tokens, &self.base);
         }
     }
 

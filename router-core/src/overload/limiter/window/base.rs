@@ -64,7 +64,12 @@ impl Base {
     pub(super) fn remainder(&mut self, waited: f64, tokens: f64) {
         self.samples = self.samples.saturating_add(1);
         let gain = (1.0 / f64::from(self.samples)).max(INTERCEPT_GAIN);
-        self.intercept += gain * (waited - self.slope * tokens - self.intercept);
+        self.intercept += gain * (self.beside(waited, tokens) - self.intercept);
+    }
+
+    /// What is left of a wait beside its tokens.
+    pub(super) fn beside(&self, waited: f64, tokens: f64) -> f64 {
+        waited - self.slope * tokens
     }
 
     /// Whether it is known what a token takes.

@@ -211,7 +211,10 @@ impl FirstTokenWindow {
     }
 
     fn sweep(&mut self, now: f64) {
-        while let Some((hidden, waited)) = self.answers.overdue(now) {
+        // A probe's attempts meet no queue. They may be one at a time: nobody overtakes them, and while they wait in
+        // vain the server runs empty.
+        let most = if self.probe.window().is_some() { self.sight.base } else { f64::INFINITY };
+        while let Some((hidden, waited)) = self.answers.overdue(now, most) {
             self.reveal(now, hidden, waited);
         }
         if self.answers.hidden() > self.slots.used() as usize + HIDDEN_SLACK {

@@ -11,6 +11,13 @@ const ATTEMPTS: u32 = 8;
 /// A probe with fewer answers says nothing.
 const ANSWERS_MIN: u32 = 4;
 
+/// Answers that a probe keeps: a tick's worth may be sent beyond its attempts.
+const ANSWERS_KEPT: usize = 16;
+
+/// A probe raises the base time no further than to so many times the median of its answers. Where the base time has
+/// risen all of them are slower; one or two of eight that had to wait for memory are a queue.
+const RAISED_BEYOND_MEDIAN: f64 = 1.5;
+
 /// The probing window as a share of what the endpoint holds without a queue (`r · s0`).
 const WINDOW_RATIO: f64 = 0.8;
 
@@ -57,6 +64,8 @@ pub(super) struct Probe {
     answers: u32,
     waited: f64,
     tokens: f64,
+    /// What each of the first ones took beside its tokens.
+    remainders: [f64; ANSWERS_KEPT],
     /// When the last one ended.
     ended: f64,
     /// When an attempt last met an idle server.
@@ -95,6 +104,7 @@ impl Probe {
             answers: 0,
             waited: 0.0,
             tokens: 0.0,
+            remainders: [0.0; ANSWERS_KEPT],
             ended: now,
             idle_seen: now,
             high_since: now,
@@ -120,7 +130,10 @@ impl Probe {
         self.sent = self.sent.saturating_sub(1);
     }
 
-    pub(super) fn answered(&mut self, waited: f64, tokens: f64) {
+    pub(super) fn answered(&mut self, waited: f64, tokens: f64, base: &Base) {
+        if let Some(remainder) = self.remainders.get_mut(self.answers as usize) {
+            *remainder = base.beside(waited, tokens);
+        }
         self.answers += 1;
         self.waited += waited;
         self.tokens += tokens;
@@ -181,10 +194,20 @@ impl Probe {
         }
     }
 
+    /// Median of the remainders.
+    fn median(&mut self) -> f64 {
+        let kept = ANSWERS_KEPT.min(self.answers as usize);
+        let remainders = self.remainders.get_mut(..kept).unwrap_or_default();
+        remainders.sort_unstable_by(f64::total_cmp);
+        remainders.get(kept / 2).copied().unwrap_or_default()
+    }
+
     fn conclude(&mut self, sight: &Sight, base: &mut Base) {
         let answers = f64::from(self.answers);
         let (waited, tokens) = (self.waited / answers, self.tokens / answers);
-        let seconds = base.set(waited, tokens, sight.tokens);
+        let believed = base.seconds(tokens);
+        let most = RAISED_BEYOND_MEDIAN * (waited - base.beside(waited, tokens) + self.median());
+        let seconds = base.set(waited.min(most.max(believed)), tokens, sight.tokens);
         let fallen = seconds < FALLEN_RATIO * sight.base && seconds > sight.tau;
         self.raised = seconds > RAISED_RATIO * sight.base;
         self.idle_seen = if fallen { f64::NEG_INFINITY } else { sight.now };
@@ -192,5 +215,33 @@ impl Probe {
         if fallen {
             self.ended = sight.now - EVERY_SECONDS;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The base time after a probe whose attempts took so long, where 0.1 s were believed.
+    fn after(waits: [f64; 8]) -> f64 {
+        let mut base = Base::default();
+        base.sample(0.1, 100.0, 100.0);
+        let sight = Sight { base: 0.1, tokens: 100.0, ..Sight::nothing(0.3, 5.0) };
+        let mut probe = Probe::new(0.0);
+        waits.into_iter().for_each(|wait| probe.answered(wait, 100.0, &base));
+        probe.conclude(&sight, &mut base);
+        base.seconds(100.0)
+    }
+
+    #[test]
+    fn a_base_time_has_risen_when_all_are_slower_and_not_when_one_of_them_had_to_wait() {
+        let near = |seconds: f64, expected: f64| (seconds - expected).abs() < 1e-9;
+        assert!(near(after([0.9, 1.0, 1.1, 1.0, 1.0, 0.9, 1.1, 1.0]), 1.0));
+        assert!(near(after([0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 4.0]), 0.12));
+        assert!(near(after([0.05; 8]), 0.05), "it falls as far as they tell");
+        assert!(
+            near(after([0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 4.0]), 0.1),
+            "it does not fall on a rise"
+        );
     }
 }
