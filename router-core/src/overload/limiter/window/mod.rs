@@ -203,7 +203,7 @@ impl FirstTokenWindow {
             allowed,
             excess: waited - base,
             excess_waiting: age.map_or(0.0, |age| age - base),
-            target: summary.rate * (allowed + base) * hidden_ratio(&summary),
+            target: self.probe.pace(now, summary.rate) * (allowed + base) * hidden_ratio(&summary),
             awaiting: self.awaiting,
             measure: self.answers.measure(),
             ..old

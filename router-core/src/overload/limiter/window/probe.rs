@@ -1,7 +1,12 @@
 //! Is the base time still right? An endpoint that is always full never shows what it takes without a queue,
 //! so now and then the window shrinks below what keeps it busy for a handful of attempts, which then meet no
 //! queue.
+//!
+//! Where the base time has risen the window took the rise for a queue and held the endpoint back, and the rate of late
+//! is the gateway's own doing: Little's value made of it would keep it there. So after a probe that has raised the base
+//! time the pace counts that the endpoint was seen to keep before, until first tokens show the pace of now.
 
+use super::answers::Measure;
 use super::base::Base;
 use super::sight::Sight;
 
@@ -50,6 +55,16 @@ const RAISED_RATIO: f64 = 1.2;
 /// queue.
 const FALLEN_RATIO: f64 = 0.9;
 
+/// The pace that an endpoint keeps is a mean over so long: prompts of mixed length make the rate of two seconds swing
+/// tenfold.
+const PACE_SECONDS: f64 = 15.0;
+
+/// The best such mean is believed for so long: as long as a rise may go unnoticed between two probes.
+const PACE_KEPT_SECONDS: f64 = EVERY_SECONDS;
+
+/// After a probe the rate is that of now when it was counted over so long, and a wait has passed.
+const COUNTED_SECONDS: f64 = 2.0;
+
 /// Without a tick for longer than this, conditions that must hold "for so long" begin anew.
 const GAP_SECONDS: f64 = 1.0;
 
@@ -75,6 +90,11 @@ pub(super) struct Probe {
     raised: bool,
     /// The next probe's window as a share of what the endpoint holds without a queue.
     ratio: f64,
+    /// First tokens a second in the mean, and the most of it.
+    pace_mean: f64,
+    pace_most: f64,
+    /// Until when that counts in place of the rate of late.
+    throttled_until: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,7 +130,15 @@ impl Probe {
             high_since: now,
             raised: false,
             ratio: WINDOW_RATIO,
+            pace_mean: 0.0,
+            pace_most: 0.0,
+            throttled_until: f64::NEG_INFINITY,
         }
+    }
+
+    /// First tokens a second that the endpoint is taken to keep, where they come at `rate` of late.
+    pub(super) fn pace(&self, now: f64, rate: f64) -> f64 {
+        if now < self.throttled_until { rate.max(self.pace_most) } else { rate }
     }
 
     /// The window while it is small.
@@ -146,6 +174,7 @@ impl Probe {
 
     pub(super) fn step(&mut self, sight: &Sight, base: &mut Base) {
         let wait = sight.waited.max(WAIT_MIN_SECONDS);
+        self.note_pace(sight);
         match self.state {
             State::Idle => self.maybe_start(sight),
             State::Draining { since, window } => {
@@ -172,6 +201,13 @@ impl Probe {
                 }
             }
         }
+    }
+
+    fn note_pace(&mut self, sight: &Sight) {
+        let gain = (sight.dt / PACE_SECONDS).min(1.0);
+        self.pace_mean += gain * (sight.rate - self.pace_mean);
+        let kept = self.pace_most * (-sight.dt / PACE_KEPT_SECONDS).exp();
+        self.pace_most = self.pace_mean.max(kept);
     }
 
     fn maybe_start(&mut self, sight: &Sight) {
@@ -210,6 +246,9 @@ impl Probe {
         let seconds = base.set(waited.min(most.max(believed)), tokens, sight.tokens);
         let fallen = seconds < FALLEN_RATIO * sight.base && seconds > sight.tau;
         self.raised = seconds > RAISED_RATIO * sight.base;
+        if self.raised && sight.measure == Measure::FirstToken {
+            self.throttled_until = sight.now + COUNTED_SECONDS + sight.waited.max(WAIT_MIN_SECONDS);
+        }
         self.idle_seen = if fallen { f64::NEG_INFINITY } else { sight.now };
         self.ratio = if fallen { WINDOW_RATIO_FALLEN } else { WINDOW_RATIO };
         if fallen {
