@@ -14,6 +14,9 @@ use crate::dialect::Shed;
 /// Most waiting calls that give way to one arrival.
 const DISPLACED_MOST: usize = 16;
 
+/// A call may wait for none of its pools, and nothing that waits for them counts for less.
+struct NoRoom;
+
 impl Dispatcher {
     /// A call wants to be served. Calls that give way to it in a full queue are among the decisions; what becomes of
     /// itself is the answer.
@@ -117,10 +120,20 @@ impl Dispatcher {
         if call.patience.is_some_and(|patience| outlook.would_miss(patience)) {
             return self.refuse(now, &call, refusal(Shed::WouldMiss));
         }
-        if !self.make_room_at_pools(now, &mut call, out) {
+        let Ok(displaced) = self.room_at_pools(&mut call) else {
             return self.refuse(now, &call, refusal(Shed::Bulkhead));
+        };
+        // Out of line while room is made in the topic's queue, for which it may be enough.
+        if let Some(index) = displaced {
+            self.unlink(index);
         }
-        if !self.make_room_in_queue(now, &call, out) {
+        let roomy = self.make_room_in_queue(now, &call, out);
+        match displaced {
+            Some(index) if roomy => self.give_up(now, index, Shed::Displaced, out),
+            Some(index) => self.enqueue(index),
+            None => {}
+        }
+        if !roomy {
             return self.refuse(now, &call, refusal(Shed::QueueFull));
         }
         let key = self.append(call);
@@ -187,8 +200,9 @@ impl Dispatcher {
         outlook
     }
 
-    /// Leaves a call only the pools for which it may wait; displaces one if there is none.
-    fn make_room_at_pools(&mut self, now: Duration, call: &mut Call, out: &mut Vec<Decision>) -> bool {
+    /// Leaves a call only the pools for which it may wait. If there is none, a call that counts for less is to make room
+    /// at one: its index, or an error if there is no such call.
+    fn room_at_pools(&mut self, call: &mut Call) -> Result<Option<u32>, NoRoom> {
         let topic = call.topic as usize;
         let mut roomy = Targets::NONE;
         let mut crowded = None;
@@ -203,18 +217,14 @@ impl Dispatcher {
         }
         if !roomy.is_empty() {
             call.targets = roomy;
-            return true;
+            return Ok(None);
         }
-        let Some((target, pool)) = crowded else { return false };
+        let (target, pool) = crowded.ok_or(NoRoom)?;
         let pool_index = u32::try_from(pool).unwrap_or(NONE);
-        let Some(victim) =
-            self.worse(call, |dispatcher, lane| dispatcher.lanes.at(lane).pools.contains(&pool_index))
-        else {
-            return false;
-        };
-        self.give_up(now, victim, Shed::Displaced, out);
+        let victim =
+            self.worse(call, |dispatcher, lane| dispatcher.lanes.at(lane).pools.contains(&pool_index));
         call.targets = Targets::only(target);
-        true
+        victim.map(Some).ok_or(NoRoom)
     }
 
     /// Makes room in the topic's queue, by displacing what counts for less; nothing is displaced in vain.

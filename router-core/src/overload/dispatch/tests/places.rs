@@ -236,6 +236,25 @@ fn a_better_call_displaces_a_waiting_one_at_a_bulkhead() {
 }
 
 #[test]
+fn nobody_gives_way_at_a_pool_to_a_call_that_the_queue_has_no_room_for() {
+    let mut plan = simple(1, &[1.0, 1.0]);
+    plan.pools[0].bulkhead = Bulkhead { inflight: None, pending: Some(1) };
+    plan.topics[0].queue.tokens = 1_000;
+    let mut rig = Rig::new(plan);
+    rig.start(&of(0));
+    let lesser = rig.queue(&batch(1));
+    let (admission, out) = rig.arrive_and(&Arrival { tokens: 1_001, ..of(0) });
+    assert!(
+        matches!(admission, Admission::Refused(Refusal { reason: Shed::QueueFull, .. })),
+        "{admission:?}"
+    );
+    assert_eq!(out, []);
+    let (admission, out) = rig.arrive_and(&of(0));
+    assert!(matches!(admission, Admission::Queued(_)));
+    assert_eq!(dropped(&out[0]), (lesser, Shed::Displaced));
+}
+
+#[test]
 fn of_two_pools_a_call_waits_for_the_one_that_takes_waiting_calls() {
     let mut plan = simple(0, &[1.0]);
     plan.topics = vec![topic("t", &[(0, 1), (1, 1)])];
