@@ -1,6 +1,7 @@
 //! Overload control against the engine of modelsim, in simulated time: every file in `scenarios` comes out as it
-//! says, in the mean of three sets of callers. `OVERLOAD_SEEDS=5 cargo test -p loadtest --test overload_sim -- --nocapture`
-//! tries more of them, and with `OVERLOAD_SEED=1` others: those that constants may be tuned on.
+//! says, in the mean of three sets of callers.
+//! `OVERLOAD_SEEDS=5 cargo test -p loadtest --test overload_sim -- --nocapture` tries more of them, and with
+//! `OVERLOAD_SEED=1` others: those that constants may be tuned on.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 #![expect(clippy::print_stdout, reason = "the table is what one runs it for")]
