@@ -67,8 +67,8 @@ impl Machine {
         tool("taskset", &["--all-tasks", "--pid", "--cpu-list", &cores, &id])
     }
 
-    /// Has this process's runtime use what all others leave of its cores. Attackers have machines of their own: they are
-    /// not to take the model server's time.
+    /// Has this process's runtime use what all others leave of its cores. Attackers have machines of their own: they
+    /// are not to take the model server's time.
     ///
     /// # Errors
     ///
