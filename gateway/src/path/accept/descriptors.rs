@@ -22,7 +22,7 @@ pub(super) fn room() -> Option<u64> {
 
 /// Has the system's table of descriptors made large enough for so many callers, each with an upstream. It would grow by
 /// itself, doubling; but in a process with several threads Linux waits for each of them to let go of the old table
-/// (`expand_fdtable`, `synchronize_rcu`), and every call beside the one that needed the descriptor waits those 10 ms too.
+/// (`expand_fdtable`, `synchronize_rcu`), and all calls wait those 10 ms beside the one that needed the descriptor.
 /// Takes as long itself: not for a thread that serves.
 pub(super) fn prepare(callers: u64) {
     let last = callers.saturating_mul(2).saturating_add(RESERVED - 1);
