@@ -200,8 +200,8 @@ impl Dispatcher {
         outlook
     }
 
-    /// Leaves a call only the pools for which it may wait. If there is none, a call that counts for less is to make room
-    /// at one: its index, or an error if there is no such call.
+    /// Leaves a call only the pools for which it may wait. If there is none, a call that counts for less is to make
+    /// room at one: its index, or an error if there is no such call.
     fn room_at_pools(&mut self, call: &mut Call) -> Result<Option<u32>, NoRoom> {
         let topic = call.topic as usize;
         let mut roomy = Targets::NONE;
