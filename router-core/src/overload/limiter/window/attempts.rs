@@ -135,6 +135,7 @@ impl FirstTokenWindow {
         self.heard = now;
         let waited = now - underway.started;
         self.answers.first_token(waited);
+        self.learn_part(now, waited);
         self.settle(now, underway, Sample { waited, tokens: underway.prompt_tokens, measured: true });
         while let Some(hidden) = self.answers.overtaken(underway.started) {
             self.reveal(now, hidden, now - hidden.started);

@@ -79,7 +79,7 @@ impl Foreign {
         if self.is_heard(now) { self.waiting } else { 0 }
     }
 
-    fn is_heard(&self, now: f64) -> bool {
+    pub(super) fn is_heard(&self, now: f64) -> bool {
         now - self.heard <= FRESH_SECONDS
     }
 }
@@ -97,6 +97,9 @@ impl FirstTokenWindow {
 
     /// How many more attempts the window takes.
     pub(super) fn room(&self, now: f64) -> u32 {
+        if let Some(room) = self.room_of_part(now) {
+            return room;
+        }
         let others = self.foreign.waiting(now);
         let free = self.places(now).saturating_sub(self.awaiting);
         if free == 0 || others == 0 || self.sees_no_queue() {

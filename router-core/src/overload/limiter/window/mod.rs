@@ -15,12 +15,13 @@
 //! D          falls when tokens come late or the server refuses                               (decode_cap)
 //! ```
 //!
-//! Where the server tells of its own queue, what others have in it takes places of the window too (`foreign`).
+//! Where the server tells of its own queue, what others have in it takes places of the window too (`foreign`);
+//! gateways that share a slow server which does not tell pause between attempts (`fraction`).
 //!
 //! Worked example: 30 first tokens a second, 0.1 s at an idle server, an objective of 2 s: `te` is 0.3 s,
 //! twelve attempts may wait, and a call that is let in has its first token after about 0.4 s.
 //!
-//! Limits: many gateways in front of one slow pool disturb each other; prompts of very mixed length on a
+//! Limits: many gateways in front of one slow pool still disturb each other; prompts of very mixed length on a
 //! small server make `r` swing; where a server shows first tokens that it did not compute the window sees no
 //! queue, and only `D` remains. With mostly non-streaming answers the whole answer takes the first token's
 //! place (`answers`).
@@ -31,6 +32,7 @@ mod attempts;
 mod base;
 mod decode_cap;
 mod foreign;
+mod fraction;
 mod growth;
 mod probe;
 mod settings;
@@ -46,6 +48,7 @@ use self::attempts::{Role, Underway};
 use self::base::Base;
 use self::decode_cap::DecodeCap;
 use self::foreign::Foreign;
+use self::fraction::Fraction;
 use self::growth::Growth;
 use self::probe::Probe;
 use self::sight::Sight;
@@ -104,6 +107,8 @@ pub struct FirstTokenWindow {
     probe: Probe,
     decode_cap: DecodeCap,
     foreign: Foreign,
+    /// Where other gateways send to the endpoint too.
+    fraction: Option<Fraction>,
     sight: Sight,
     /// When anything was last heard, or waiting began.
     heard: f64,
@@ -134,6 +139,7 @@ impl FirstTokenWindow {
             probe: Probe::new(f64::NEG_INFINITY),
             decode_cap: DecodeCap::new(inter_token, window_min),
             foreign: Foreign::new(),
+            fraction: settings.fraction(),
             sight: Sight::nothing(tau, QUIET_SECONDS),
             heard: 0.0,
             window_places: places(growth.window()),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::fraction::Fraction;
+
 /// First-token objective where no segment has one.
 const OBJECTIVE: Duration = Duration::from_secs(2);
 
@@ -41,7 +43,16 @@ impl Default for FirstTokenWindowSettings {
 impl FirstTokenWindowSettings {
     /// Seconds that the upstream's own queue may take at least.
     pub(super) fn tau(&self) -> f64 {
-        TAU_RATIO * self.first_token_objective.unwrap_or(OBJECTIVE).as_secs_f64()
+        TAU_RATIO * self.objective()
+    }
+
+    fn objective(&self) -> f64 {
+        self.first_token_objective.unwrap_or(OBJECTIVE).as_secs_f64()
+    }
+
+    /// A gateway's part of an attempt, where there are others.
+    pub(super) fn fraction(&self) -> Option<Fraction> {
+        (self.gateways > 1).then(|| Fraction::new(self.gateways, self.objective()))
     }
 
     /// Seconds to the first token of an idle endpoint that are believed.
