@@ -22,7 +22,7 @@ pub(in crate::config) static CONCURRENCY: Section = Section {
             name: "gateways",
             kind: Kind::Count(GATEWAYS),
             without: Without::Default,
-            about: "`first_token_window`: how many Weirs share the pool, this one included. Set it to the number of replicas, so that each takes its part of a small pool. `weir_shared_queue_ratio` over 0.25 says that they are too many for it: then put one gateway in front of the pool.",
+            about: "`first_token_window`: how many Weirs share the pool, this one included. Set it to the number of replicas, so that each takes its part of a small pool, if need be by pauses between its calls. `weir_shared_queue_ratio` over 0.25 says that they are too many for it: then switch `gauges` on, or put one gateway in front of the pool.",
         },
         Key {
             name: "base_time",
