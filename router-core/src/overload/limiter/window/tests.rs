@@ -48,6 +48,15 @@ impl Driven {
         self.window.read(self.now)
     }
 
+    /// One attempt after the other whose answers do not stream, each with its end after `wait`.
+    fn answer(&mut self, count: u32, wait: f64) {
+        for _ in 0..count {
+            let place = self.window.admit(self.now, Attempt { stream: false, ..STREAM }).unwrap();
+            self.pass(wait);
+            self.release(place, WHOLE);
+        }
+    }
+
     /// One attempt after the other, each with its first token after `wait` and its end at once.
     fn serve(&mut self, count: u32, wait: f64) {
         for _ in 0..count {
@@ -299,11 +308,7 @@ fn a_stream_that_overtakes_shows_that_others_have_their_first_token() {
 fn long_streams_leave_the_window_of_whole_answers_with_their_first_token() {
     let mut driven = window();
     let hidden = Attempt { stream: false, ..STREAM };
-    for _ in 0..200 {
-        let place = driven.window.admit(driven.now, hidden).unwrap();
-        driven.pass(0.05);
-        driven.release(place, WHOLE);
-    }
+    driven.answer(200, 0.05);
     // Fifty at once that go on for ever, before a tick can make room for them.
     let streams: Vec<_> = (0..50)
         .map(|_| {
@@ -324,11 +329,7 @@ fn long_streams_leave_the_window_of_whole_answers_with_their_first_token() {
 fn without_streams_the_whole_answer_counts_and_streams_bring_the_first_token_back() {
     let mut driven = window();
     let hidden = Attempt { stream: false, ..STREAM };
-    for _ in 0..40 {
-        let place = driven.window.admit(driven.now, hidden).unwrap();
-        driven.pass(0.5);
-        driven.release(place, WHOLE);
-    }
+    driven.answer(40, 0.5);
     let place = driven.window.admit(driven.now, hidden).unwrap();
     driven.pass(5.0);
     assert_eq!(driven.read().awaiting_first_token, 1, "it waits until its end");
