@@ -115,6 +115,7 @@ fn when_the_caller_leaves_after_the_first_byte() {
     let mut waits = ask(&weir, "waits", &[], ASK);
     stands(&weir, 1, 1);
     drop(call);
+    stands(&weir, 0, 1);
     held.let_go(1);
     assert_eq!(waits.answer().status, 200);
     the_next_is_served(&weir, &held);

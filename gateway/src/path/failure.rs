@@ -35,7 +35,7 @@ impl Failure {
 
     /// The one place where a failure becomes an answer.
     pub(crate) fn answer(self, dialect: Dialect, account: &Account) -> Response<AnswerBody> {
-        let refusal = self.reason.refuse(dialect, account.request_id());
+        let refusal = self.reason.refuse(dialect, account.origin.request_id.to_str().unwrap_or_default());
         {
             let mut facts = account.facts();
             let stopped = self.reason == Reason::Draining;

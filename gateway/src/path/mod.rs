@@ -43,7 +43,7 @@ pub(crate) use failure::Failure;
 use self::accept::Arrival;
 use self::identify::Call;
 use self::overload::{Admitted, Line};
-use self::stream::AnswerBody;
+use self::stream::{AnswerBody, Onward};
 use self::telemetry::Account;
 use crate::gateway::Gateway;
 
@@ -87,18 +87,16 @@ async fn exchange(line: Arc<Line>, mut call: Box<Call>) -> Reply {
     }
     call.route = route.clone();
     // One attempt; dropping it at any point closes its connection, which stops the upstream.
-    let mut answer = {
+    let answer = {
         let attempt = pin!(send::send(&mut call, &route.targets[target], permit));
         while_served(&account, attempt).await?
     };
-    if let Some(assembly) = answer.assembly.take() {
-        // A stream in place of the whole answer that the caller waits for. What is rare is kept apart, so that every
-        // call's future stays small.
-        let assembled = Box::pin(stream::assemble(&call, target, answer, assembly));
-        return while_served(&account, pin!(assembled)).await;
+    match stream::onward(&call, target, answer) {
+        // As it arrives, watched in passing.
+        Onward::Relayed(response) => Ok(response),
+        // A stream in place of the whole answer that the caller waits for.
+        Onward::Assembled(document) => while_served(&account, pin!(document)).await,
     }
-    // Relayed as it arrives, watched in passing.
-    Ok(stream::relay(&call, target, answer))
 }
 
 /// Waits for a room, but not longer than the process does for such calls. The doors wake every call when that

@@ -77,16 +77,17 @@ fn answer(got: &Got, socket: &mut TcpStream, tickets: &AtomicUsize) -> bool {
 fn is_let_go(socket: &TcpStream, tickets: &AtomicUsize) -> bool {
     socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap_or_default();
     loop {
-        let take = |left: usize| left.checked_sub(1);
-        if tickets.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok() {
-            socket.set_read_timeout(None).unwrap_or_default();
-            return true;
-        }
+        // First, so that whose call is gone takes nobody's ticket.
         match socket.peek(&mut [0]) {
             Ok(0) => return false,
             Ok(_) => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(_) => return false,
+        }
+        let take = |left: usize| left.checked_sub(1);
+        if tickets.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok() {
+            socket.set_read_timeout(None).unwrap_or_default();
+            return true;
         }
     }
 }

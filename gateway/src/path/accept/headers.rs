@@ -1,6 +1,5 @@
 //! The headers that every answer gets.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -16,6 +15,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// An upstream's own id for the call, for talking to its operator.
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-weir-upstream-request-id");
 
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 /// Longest caller's id that is taken over.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 /// What a refused caller is asked to wait where nothing better is known.
@@ -27,15 +27,19 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
         !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.as_bytes().iter().all(u8::is_ascii_graphic)
     };
     headers.get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(|| {
-        let id = format!("{:032x}", rand::random::<u128>());
-        HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("0"))
+        let mut id = [0; 32];
+        for (pair, byte) in id.chunks_exact_mut(2).zip(rand::random::<[u8; 16]>()) {
+            pair.copy_from_slice(&[byte >> 4, byte & 0xf].map(|digit| HEX_DIGITS[usize::from(digit)]));
+        }
+        HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("0"))
     })
 }
 
 /// Id, attempts, times, and how long to wait where waiting is asked for.
-pub(super) fn finish(response: &mut Response<AnswerBody>, account: &Account, id: &HeaderValue, last: bool) {
+pub(super) fn finish(response: &mut Response<AnswerBody>, account: &Account, last: bool) {
     let status = response.status();
     let headers = response.headers_mut();
+    let id = &account.origin.request_id;
     if let Some(theirs) = headers.insert(REQUEST_ID, id.clone())
         && theirs != *id
     {
@@ -86,11 +90,14 @@ pub(super) fn finish_probe(response: &mut Response<AnswerBody>, id: HeaderValue)
     headers.insert(SERVER_TIMING, HeaderValue::from_static("weir;dur=0, queue;dur=0, upstream;dur=0"));
 }
 
-/// Milliseconds with three decimals, without the cost of a floating-point number.
+/// Milliseconds with three decimals, without the cost of a floating-point number or of a formatter.
 fn push_ms(text: &mut String, time: Duration) {
-    let micros = time.as_micros();
-    // Writing to a string cannot fail.
-    write!(text, "{}.{:03}", micros / 1000, micros % 1000).unwrap_or_default();
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    text.push_str(itoa::Buffer::new().format(ms));
+    // With a 1 in front for the zeros.
+    let micros = 1000 + time.subsec_micros() % 1000;
+    text.push('.');
+    text.push_str(itoa::Buffer::new().format(micros).get(1..).unwrap_or_default());
 }
 
 /// 529 is Anthropic's "overloaded".
@@ -123,6 +130,16 @@ mod tests {
             assert_eq!(made.len(), 32);
             assert_ne!(made, request_id(&with(bad)));
         }
+    }
+
+    #[test]
+    fn times_are_milliseconds_with_three_decimals() {
+        let text = |micros| {
+            let mut text = String::new();
+            push_ms(&mut text, Duration::from_micros(micros));
+            text
+        };
+        assert_eq!([0, 7, 1_100, 12_345_678].map(text), ["0.000", "0.007", "1.100", "12345.678"]);
     }
 
     #[test]

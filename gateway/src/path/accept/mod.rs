@@ -20,6 +20,7 @@ mod streams;
 mod tests;
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -42,7 +43,7 @@ pub(crate) use sane::is_chunked_at_most;
 pub(crate) use socket::{Listener, Socket};
 
 use super::stream::AnswerBody;
-use super::telemetry::{Account, Limit};
+use super::telemetry::{Account, Limit, Open};
 use super::{Failure, Walk};
 use crate::gateway::Gateway;
 
@@ -71,15 +72,16 @@ pub(crate) struct Bounds {
 /// A request with an account.
 pub(crate) struct Admitted {
     pub(crate) account: Arc<Account>,
-    pub(crate) origin: Origin,
-    pub(crate) head: Parts,
+    /// Boxed once, since it is handed from room to room.
+    pub(crate) head: Box<Parts>,
     pub(crate) body: Incoming,
 }
 
-/// What the upstream is told of where a call comes from.
-#[derive(Clone, Debug)]
+/// Where a call comes from.
+#[derive(Debug)]
 pub(crate) struct Origin {
     pub(crate) peer: HeaderValue,
+    /// The caller's `x-request-id` if it is sane, else one of ours: visible ASCII, whoever made it.
     pub(crate) request_id: HeaderValue,
     /// Whether what the caller says of itself is believed.
     pub(crate) trusted: bool,
@@ -102,6 +104,15 @@ impl<S> Accept<S> {
     pub(crate) fn new(gateway: Arc<Gateway>, inner: S) -> Self {
         Self { gateway, inner }
     }
+
+    /// Opens the account of a call with this head.
+    fn open(&self, head: &Parts, origin: Origin, started: Instant) -> Open {
+        let open = Account::open(self.gateway.telemetry.clone(), origin, started);
+        // Until somebody is identified, everybody is anybody.
+        open.account().facts().segment = Some(self.gateway.snapshot().anonymous().clone());
+        note_headers(&self.gateway, open.account(), &head.headers);
+        open
+    }
 }
 
 impl<S> Service<Arrival> for Accept<S>
@@ -121,37 +132,33 @@ where
 
     fn call(&mut self, arrival: Arrival) -> Self::Future {
         let started = Instant::now();
+        if let Some(probe) = probe(&self.gateway, &arrival.request) {
+            return Box::pin(ready(Ok(probe)));
+        }
+        let Arrival { request, peer, bounds, trusted } = arrival;
+        let (head, body) = request.into_parts();
+        let origin = Origin { peer, request_id: headers::request_id(&head.headers), trusted };
+        let open = self.open(&head, origin, started);
+        let dialect = self.gateway.snapshot().guess(&head);
+        let mut admitted = Admitted { account: open.account().clone(), head: Box::new(head), body };
         let gateway = self.gateway.clone();
         let mut inner = self.inner.clone();
         Box::pin(async move {
-            if let Some(probe) = probe(&gateway, &arrival.request) {
-                return Ok(probe);
-            }
-            let (mut head, body) = arrival.request.into_parts();
-            let request_id = headers::request_id(&head.headers);
-            let open = Account::open(gateway.telemetry.clone(), request_id.clone(), started);
-            let account = open.account().clone();
-            // Until somebody is identified, everybody is anybody.
-            account.facts().segment = Some(gateway.snapshot().anonymous().clone());
-            note_headers(&gateway, &account, &head.headers);
-            let dialect = gateway.snapshot().guess(&head);
-            let (peer, trusted) = (arrival.peer, arrival.trusted);
-            let origin = Origin { peer, request_id: request_id.clone(), trusted };
-
+            let account = open.account();
             // Called only within, since already the call may panic and not just what it returns.
             let walk = AssertUnwindSafe(async {
-                if let Err(reason) = judge(&mut head, arrival.bounds) {
-                    note_refused(&gateway, &account, &head, &reason);
-                    return Ok(Failure::from(reason).answer(dialect, &account));
+                if let Err(reason) = judge(&mut admitted.head, bounds) {
+                    note_refused(&gateway, account, &admitted.head, &reason);
+                    return Ok(Failure::from(reason).answer(dialect, account));
                 }
-                inner.call(Admitted { account: account.clone(), origin, head, body }).await
+                inner.call(admitted).await
             });
             let mut response = match walk.catch_unwind().await {
                 Ok(Ok(response)) => response,
                 // The panic hook has counted it and logged where it was.
-                Err(_) => Failure::from(Reason::Internal).answer(dialect, &account),
+                Err(_) => Failure::from(Reason::Internal).answer(dialect, account),
             };
-            headers::finish(&mut response, &account, &request_id, gateway.is_draining());
+            headers::finish(&mut response, account, gateway.is_draining());
             response.body_mut().keep(open);
             Ok(response)
         })

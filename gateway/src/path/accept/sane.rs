@@ -79,10 +79,21 @@ fn one_host(head: &Parts) -> Result<(), Reason> {
 
 /// `host` or `host:port`, without user information.
 fn is_host(text: &str) -> bool {
+    if is_plain_host(text) {
+        return true;
+    }
     let Ok(authority) = text.parse::<Authority>() else { return false };
     // A port that is none would be left out by one server and taken for a part of the name by another.
     let port = || authority.port_u16().is_some() || text.len() <= authority.host().len() + 1;
     !authority.host().is_empty() && !text.contains('@') && port()
+}
+
+/// Whether it is a name or an IPv4 address, as nearly all are: those need no parser.
+fn is_plain_host(text: &str) -> bool {
+    let (name, port) = text.rsplit_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    !name.is_empty() && name.bytes().all(plain) && port.is_none_or(digits)
 }
 
 /// A target is a path; its absolute form names a scheme that is spoken here.
@@ -109,7 +120,7 @@ fn method(head: &Parts) -> Result<(), Reason> {
 /// have is judged where it is read.
 fn path(path: &str) -> Result<(), Reason> {
     let fault = Err(Reason::BadHead { fault: "the request's path can be read in more than one way" });
-    if path.starts_with(MODELS) {
+    if path.starts_with(MODELS) || is_plain_path(path) {
         return Ok(());
     }
     let encoded = |at: usize| path.as_bytes().get(at + 1..at + 3).unwrap_or_default();
@@ -131,5 +142,43 @@ fn path(path: &str) -> Result<(), Reason> {
     Ok(())
 }
 
+/// Whether nothing in a path needs a second look: no escape, no backslash, and no segment that begins with a dot.
+fn is_plain_path(path: &str) -> bool {
+    let mut begins = true;
+    let odd = path.bytes().any(|byte| {
+        let odd = matches!(byte, b'%' | b'\\') || (begins && byte == b'.');
+        begins = byte == b'/';
+        odd
+    });
+    !odd
+}
+
 /// Where ids of models stand in the path.
 const MODELS: &str = "/v1/models/";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_no_parser_is_what_a_parser_takes() {
+        for plain in ["a", "A-1.example", "127.0.0.1:8080", "h:0", "h:65535"] {
+            assert!(is_plain_host(plain) && plain.parse::<Authority>().is_ok(), "{plain}");
+        }
+        for other in ["", ":80", "h:65536", "h:+8", "h:8a", "a:1:2", "u@h", "a b", "a/b", "[::1]:80", "h_1"] {
+            assert!(!is_plain_host(other), "{other}");
+        }
+        assert!(is_host("[::1]:80") && is_host("h:") && !is_host("h:65536") && !is_host("a:1:2"));
+    }
+
+    #[test]
+    fn a_path_with_anything_odd_gets_a_second_look() {
+        for plain in ["/v1/chat/completions", "/", "/a.b/c..d", "*"] {
+            assert!(is_plain_path(plain) && path(plain).is_ok(), "{plain}");
+        }
+        for odd in ["/..", "..", "/a/./b", "/a/..;x/b", "/a\\..\\b", "/%2e%2e", "/.well-known"] {
+            assert!(!is_plain_path(odd), "{odd}");
+        }
+        assert!(path("/.well-known").is_ok() && path("/..").is_err());
+    }
+}

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use router_core::dialect::{Dialect, Intent};
 use tower::Service;
 
-use super::accept::{self, Admitted, Origin};
+use super::accept::{self, Admitted};
 use super::stream::AnswerBody;
 use super::telemetry::Account;
 use super::{Failure, Reply, Walk};
@@ -21,11 +21,10 @@ use std::sync::Arc;
 /// A request of a known API.
 pub(crate) struct Known {
     pub(crate) account: Arc<Account>,
-    pub(crate) origin: Origin,
     pub(crate) intent: Intent,
     /// Where the path leads if it goes to its pool as it is.
     pub(crate) passthrough: Option<Arc<Route>>,
-    pub(crate) head: Parts,
+    pub(crate) head: Box<Parts>,
     pub(crate) body: Incoming,
 }
 
@@ -67,8 +66,8 @@ where
             let (dialect, reply): (Dialect, Reply) = match recognised {
                 Ok((intent, passthrough)) => {
                     account.facts().intent = Some(intent);
-                    let Admitted { account, origin, head, body } = request;
-                    let known = Known { account, origin, intent, passthrough, head, body };
+                    let Admitted { account, head, body } = request;
+                    let known = Known { account, intent, passthrough, head, body };
                     (intent.dialect, inner.call(known).await)
                 }
                 Err(reason) => {

@@ -36,9 +36,8 @@ pub(crate) use models::Catalogue;
 /// A call about which everything is known that a decision needs.
 pub(crate) struct Call {
     pub(crate) account: Arc<Account>,
-    pub(crate) origin: Origin,
     pub(crate) intent: Intent,
-    pub(crate) head: Parts,
+    pub(crate) head: Box<Parts>,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) segment: Segment,
     /// What its headers ask for.
@@ -104,14 +103,14 @@ where
 }
 
 async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failure> {
-    let Known { account, origin, intent, passthrough, head, body } = request;
+    let Known { account, intent, passthrough, head, body } = request;
     if passthrough.is_none() && body::is_encoded(&head.headers) {
         discard(body, &head);
         return Err(Reason::EncodedBody.into());
     }
     // One snapshot for the whole judgement, whatever is reloaded while the body comes.
     let snapshot = Arc::clone(&gateway.snapshot());
-    let (segment, ask) = match who(&snapshot, &origin, &head) {
+    let (segment, ask) = match who(&snapshot, &account.origin, &head) {
         Ok(known) => known,
         Err(reason) => {
             discard(body, &head);
@@ -149,7 +148,6 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
     };
     let call = Call {
         account,
-        origin,
         intent,
         head,
         snapshot,

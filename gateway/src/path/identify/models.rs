@@ -167,12 +167,13 @@ async fn get(
 ) -> Result<(http::response::Parts, Bytes), Failure> {
     let endpoint = select::pick(pool).ok_or(Reason::Internal)?;
     let headers = request.head.headers.clone();
-    let mut headers = send::to_upstream(headers, &request.origin, pool, endpoint, request.intent.dialect);
+    let mut headers =
+        send::to_upstream(headers, &request.account.origin, pool, endpoint, request.intent.dialect);
     send::add_via(&mut headers, request.head.version);
     let asked = send::request(Method::GET, endpoint, path, headers, Rope::default())?;
     let exchange = async {
         let (response, mut lease) =
-            Connections::exchange(endpoint, asked, &mut Clocks::whole(patience)).await?;
+            Connections::exchange(endpoint, &mut Some(asked), &mut Clocks::whole(patience)).await?;
         send::check(&response, pool)?;
         let (head, body) = response.into_parts();
         let body = Limited::new(lease.driving(body), LIST_BYTES_MAX).collect().await;

@@ -148,7 +148,8 @@ async fn ask(page: &Page) -> Result<Gauges, Problem> {
         send::request(Method::GET, &page.at, page.path.clone(), page.headers.clone(), Rope::default());
     let request = request.map_err(|failure| Problem::of(&failure))?;
     let exchange = async {
-        let (response, mut lease) = Connections::exchange(&page.at, request, &mut Clocks::whole(PATIENCE))
+        let mut clocks = Clocks::whole(PATIENCE);
+        let (response, mut lease) = Connections::exchange(&page.at, &mut Some(request), &mut clocks)
             .await
             .map_err(|failure| Problem::of(&failure))?;
         let (head, body) = response.into_parts();

@@ -4,8 +4,9 @@
 //! on it yet (then another one may be tried without asking), and that it dies with the attempt.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -62,8 +63,9 @@ pub(crate) struct Driven<'a> {
     body: Incoming,
 }
 
-/// What came of sending a request: the head of its answer, or the request if nothing was sent.
-type Sent = Result<(Response<Incoming>, Lease), (Option<Request<RopeBody>>, Failure)>;
+/// A request that is to be sent, handed on by reference: it is large, and every future that took it would have to be
+/// as large. Gone once it is sent.
+pub(crate) type Outgoing = Option<Request<RopeBody>>;
 
 impl Connections {
     /// For an endpoint whose `host` header is `authority`.
@@ -92,7 +94,7 @@ impl Connections {
     /// Sends `request` to `endpoint` and waits for the head of the answer.
     pub(crate) async fn exchange(
         endpoint: &Arc<Endpoint>,
-        request: Request<RopeBody>,
+        request: &mut Outgoing,
         clocks: &mut Clocks,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
         let connections = &endpoint.connections;
@@ -106,29 +108,24 @@ impl Connections {
     /// A kept connection that turns out to be closed before anything was sent on it is passed over.
     async fn exchange_http1(
         &self,
-        mut request: Request<RopeBody>,
+        request: &mut Outgoing,
         clocks: &mut Clocks,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
-        while let Some(wire) = self.idle.take() {
-            match self.send_http1(wire, request, clocks).await {
-                Err((Some(unsent), _)) => request = unsent,
-                Err((None, failure)) => return Err(failure),
-                Ok(answer) => return Ok(answer),
+        let (wire, response) = loop {
+            let mut new = false;
+            let mut wire = if let Some(wire) = self.idle.take() {
+                wire
+            } else {
+                new = true;
+                Box::pin(self.within_connect_timeout(self.dial_http1())).await?
+            };
+            match send_http1(&mut wire, request, clocks).await {
+                Ok(response) => break (wire, response),
+                Err(_) if request.is_some() && !new => {}
+                Err(failure) => return Err(failure),
             }
-        }
-        let wire = Box::pin(self.within_connect_timeout(self.dial_http1())).await?;
-        self.send_http1(wire, request, clocks).await.map_err(|(_, failure)| failure)
-    }
-
-    async fn send_http1(&self, mut wire: Wire, request: Request<RopeBody>, clocks: &mut Clocks) -> Sent {
-        clocks.start();
-        match tokio::time::timeout_at(clocks.head_by().into(), wire.send(request)).await {
-            Ok(Ok(response)) => Ok((response, Lease { held: Held::Http1 { wire, idle: self.idle.clone() } })),
-            Ok(Err(mut error)) => {
-                Err((error.take_message(), Failure::caused(Reason::BadResponse, error.error())))
-            }
-            Err(_) => Err((None, clocks.overdue())),
-        }
+        };
+        Ok((response, Lease { held: Held::Http1 { wire, idle: self.idle.clone() } }))
     }
 
     /// A request with which the upstream says that it has done nothing is sent once more; so is one that was not
@@ -136,9 +133,10 @@ impl Connections {
     async fn exchange_http2(
         &self,
         lines: &Lines,
-        mut request: Request<RopeBody>,
+        request: &mut Outgoing,
         clocks: &mut Clocks,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
+        let mut request = request.take().ok_or(Reason::Internal)?;
         lines.adapt(&mut request).map_err(|error| Failure::caused(Reason::Internal, &error))?;
         let mut again = true;
         loop {
@@ -210,6 +208,26 @@ impl Connections {
     }
 }
 
+/// Sends a request on this connection and waits for the head of its answer.
+async fn send_http1(
+    wire: &mut Wire,
+    request: &mut Outgoing,
+    clocks: &mut Clocks,
+) -> Result<Response<Incoming>, Failure> {
+    let taken = request.take().ok_or(Reason::Internal)?;
+    clocks.start();
+    let mut answer = pin!(wire.begin(taken));
+    let head = poll_fn(|context| wire.poll_head(answer.as_mut(), context));
+    match tokio::time::timeout_at(clocks.head_by().into(), head).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(mut error)) => {
+            *request = error.take_message();
+            Err(Failure::caused(Reason::BadResponse, error.error()))
+        }
+        Err(_) => Err(clocks.overdue()),
+    }
+}
+
 impl Lease {
     /// The next frame of the answer's body.
     pub(crate) fn poll_frame(
@@ -247,7 +265,7 @@ impl Lease {
 
 /// Gives a connection back once it is ready, if it gets so in time.
 async fn settle(mut wire: Wire, idle: Arc<Idle>) {
-    let ready = std::future::poll_fn(|context| {
+    let ready = poll_fn(|context| {
         wire.poll(context);
         if wire.is_ready() || wire.is_closed() { Poll::Ready(()) } else { Poll::Pending }
     });

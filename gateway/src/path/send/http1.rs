@@ -2,8 +2,7 @@
 //! a task of the connection's own that would have to be woken for every request and for every frame, and would
 //! hand over one frame at a time. What has come in one read is so taken in one go.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -26,6 +25,9 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// How often a connection that woke itself is polled again at once. What still has something to do then lets
 /// others go first.
 const TURNS_MAX: usize = 8;
+
+/// The head of an answer, or what came of the request.
+type Answered = Result<Response<Incoming>, TrySendError<Request<RopeBody>>>;
 
 /// A connection. Dropping it closes it.
 pub(super) struct Wire {
@@ -67,22 +69,24 @@ impl Wire {
         Ok(Self { sender, driver: Some(Box::pin(connection)), bell, waker, probe })
     }
 
-    /// Sends a request and waits for the head of its answer.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<RopeBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RopeBody>>> {
-        // What it rings already now is heard by the first poll below, which comes anyway.
+    /// Hands a request over; its answer comes as [`Self::poll_head`] is asked for it, which must be at once.
+    pub(super) fn begin(&mut self, request: Request<RopeBody>) -> impl Future<Output = Answered> + use<> {
+        // What it rings already now is heard by the first poll.
         self.bell.silence();
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let (driver, bell, waker) = (&mut self.driver, &*self.bell, &self.waker);
-        poll_fn(|context| {
-            bell.attended(context, waker, |context| {
-                drive(driver, context);
-                answer.as_mut().poll(context)
-            })
+        self.sender.try_send_request(request)
+    }
+
+    /// The head of the answer that was begun.
+    pub(super) fn poll_head(
+        &mut self,
+        mut answer: Pin<&mut impl Future<Output = Answered>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Answered> {
+        let driver = &mut self.driver;
+        self.bell.attended(context, &self.waker, |context| {
+            drive(driver, context);
+            answer.as_mut().poll(context)
         })
-        .await
     }
 
     /// The next frame of an answer's body.

@@ -29,6 +29,7 @@ use router_core::stream::Assembly;
 
 pub(crate) use body::RopeBody;
 pub(crate) use clocks::{Clocks, Delivery, Term};
+use connections::Outgoing;
 pub(crate) use connections::{Connections, Lease};
 pub(crate) use head::{CREDENTIALS, add_via, strip_hop_by_hop, strip_ours, to_upstream};
 
@@ -61,8 +62,47 @@ pub(crate) struct Answer {
 /// The first frame of a body, or its end, if it came together with the head.
 pub(crate) type Early = Option<Option<Frame<Bytes>>>;
 
+/// An attempt that is ready to go. Boxed, so that every call's future stays small.
+struct Attempt {
+    request: Outgoing,
+    clocks: Clocks,
+    delivery: Delivery,
+    withhold_usage: bool,
+}
+
 /// Sends the call to the endpoint of `permit` and waits for the answer's head.
 pub(crate) async fn send(call: &mut Call, target: &Target, mut permit: Permit) -> Result<Answer, Failure> {
+    let mut attempt = attempt(call, target, permit.endpoint())?;
+    {
+        let mut facts = call.account.facts();
+        facts.attempts += 1;
+        facts.dispatched = Some(Instant::now());
+        facts.endpoint = Some(permit.endpoint().label.clone());
+    }
+    let exchanged = {
+        let Attempt { request, clocks, .. } = &mut *attempt;
+        Connections::exchange(permit.endpoint(), request, clocks).await
+    };
+    call.account.facts().answered();
+    let (mut response, mut lease) =
+        exchanged.inspect_err(|failure| note_limit(&call.account, &failure.reason))?;
+    permit.answered(response.status(), response.headers(), &target.pool);
+    check(&response, &target.pool)?;
+    if call.intent.dialect == Dialect::Passthrough && is_events(response.headers()) {
+        attempt.clocks.turn_to_stream();
+    }
+    let early = early(&mut response, &mut lease).await?;
+    // Errors, and answers of servers that do not stream, go on as they came.
+    let streams = response.status() == StatusCode::OK && is_events(response.headers());
+    let assembled = attempt.delivery == Delivery::Assembled && streams;
+    let assembly = assembled.then(|| Assembly::of(call.intent.operation, ASSEMBLED_BYTES_MAX)).flatten();
+    let assembly = assembly.map(Box::new);
+    let (term, withhold_usage) = (attempt.clocks.term(), attempt.withhold_usage);
+    Ok(Answer { response, early, lease, permit, term, withhold_usage, assembly })
+}
+
+/// What goes to an endpoint of the target's, and how long it may take.
+fn attempt(call: &mut Call, target: &Target, endpoint: &Arc<Endpoint>) -> Result<Box<Attempt>, Failure> {
     let pool = &target.pool;
     let rename = target.model.as_ref();
     let rename = rename.map(|model| Edit { span: call.model_span.clone(), with: model.clone() });
@@ -76,36 +116,13 @@ pub(crate) async fn send(call: &mut Call, target: &Target, mut permit: Permit) -
     };
     // A call streams already or is made to, never both.
     let body = Rope::edited(&call.body, [rename, ask_usage.or(as_stream)]);
+    let clocks = Clocks::new(&target.timeouts, delivery, &call.ask, call.account.started);
     let headers = std::mem::take(&mut call.head.headers);
-    let mut clocks = Clocks::new(&target.timeouts, delivery, &call.ask, call.account.started);
-    let mut headers = to_upstream(headers, &call.origin, pool, permit.endpoint(), call.intent.dialect);
+    let mut headers = to_upstream(headers, &call.account.origin, pool, endpoint, call.intent.dialect);
     add_via(&mut headers, call.head.version);
     let path = call.head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let request = request(call.head.method.clone(), permit.endpoint(), path, headers, body)?;
-
-    let dispatched = Instant::now();
-    {
-        let mut facts = call.account.facts();
-        facts.attempts += 1;
-        facts.dispatched = Some(dispatched);
-        facts.endpoint = Some(permit.endpoint().label.clone());
-    }
-    let exchanged = Connections::exchange(permit.endpoint(), request, &mut clocks).await;
-    call.account.facts().upstream = Some(dispatched.elapsed());
-    let (mut response, mut lease) =
-        exchanged.inspect_err(|failure| note_limit(&call.account, &failure.reason))?;
-    permit.answered(response.status(), response.headers(), pool);
-    check(&response, pool)?;
-    if call.intent.dialect == Dialect::Passthrough && is_events(response.headers()) {
-        clocks.turn_to_stream();
-    }
-    let early = early(&mut response, &mut lease).await?;
-    // Errors, and answers of servers that do not stream, go on as they came.
-    let streams = response.status() == StatusCode::OK && is_events(response.headers());
-    let assembled = delivery == Delivery::Assembled && streams;
-    let assembly = assembled.then(|| Assembly::of(call.intent.operation, ASSEMBLED_BYTES_MAX)).flatten();
-    let assembly = assembly.map(Box::new);
-    Ok(Answer { response, early, lease, permit, term: clocks.term(), withhold_usage, assembly })
+    let request = Some(request(call.head.method.clone(), endpoint, path, headers, body)?);
+    Ok(Box::new(Attempt { request, clocks, delivery, withhold_usage }))
 }
 
 /// Whether an answer is an event stream.

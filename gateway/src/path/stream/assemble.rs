@@ -6,26 +6,27 @@ use std::future::poll_fn;
 
 use http::Response;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::response::Parts;
 use router_core::dialect::Reason;
 use router_core::stream::{Assembly, Unassembled};
 
 use super::AnswerBody;
 use super::breach::Breach;
 use super::relay::Relay;
-use crate::path::identify::Call;
-use crate::path::send::{ASSEMBLED_BYTES_MAX, Answer};
+use crate::path::send::ASSEMBLED_BYTES_MAX;
 use crate::path::telemetry::{Account, Ending, Limit};
 use crate::path::{Failure, Reply};
 
 /// Waits for the whole of the upstream's stream. Dropping this closes its connection, which stops the upstream.
-pub(crate) async fn assemble(call: &Call, target: usize, answer: Answer, assembly: Box<Assembly>) -> Reply {
-    let (mut head, mut relay) = super::begin(call, target, answer);
-    let document = gather(&mut relay, assembly, &call.account).await;
-    {
-        // Until now it was the upstream's time.
-        let mut facts = call.account.facts();
-        facts.upstream = facts.dispatched.map(|dispatched| dispatched.elapsed());
-    }
+pub(super) async fn assemble(
+    account: &Account,
+    mut head: Parts,
+    mut relay: Relay,
+    assembly: Box<Assembly>,
+) -> Reply {
+    let document = gather(&mut relay, assembly, account).await;
+    // Until now it was the upstream's time.
+    account.facts().answered();
     let document = document?;
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     head.headers.insert(CONTENT_LENGTH, HeaderValue::from(document.len()));

@@ -10,6 +10,7 @@ mod clock;
 mod gathered;
 mod relay;
 
+use std::pin::Pin;
 use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -18,21 +19,33 @@ use http::{HeaderName, Response, StatusCode, Version};
 use router_core::dialect::Dialect;
 use router_core::stream::{SseWatch, WholeWatch};
 
-pub(crate) use assemble::assemble;
+use assemble::assemble;
 pub(crate) use body::AnswerBody;
 use clock::Clock;
 use gathered::Turn;
 use relay::{Relay, State, Tokens, Watch};
 
+use super::Reply;
 use super::identify::Call;
 use super::send::{Answer, add_via, is_events, is_of_type, strip_hop_by_hop, strip_ours};
 
 const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
 
+/// How an answer goes on to its caller.
+pub(crate) enum Onward<'c> {
+    Relayed(Response<AnswerBody>),
+    /// Once it is whole. What is rare is kept apart, so that every call's future stays small.
+    Assembled(Pin<Box<dyn Future<Output = Reply> + Send + 'c>>),
+}
+
 /// Turns the upstream's answer into the caller's.
-pub(crate) fn relay(call: &Call, target: usize, answer: Answer) -> Response<AnswerBody> {
+pub(crate) fn onward(call: &Call, target: usize, mut answer: Answer) -> Onward<'_> {
+    let assembly = answer.assembly.take();
     let (head, relay) = begin(call, target, answer);
-    Response::from_parts(head, AnswerBody::relay(relay))
+    match assembly {
+        None => Onward::Relayed(Response::from_parts(head, AnswerBody::relay(relay))),
+        Some(assembly) => Onward::Assembled(Box::pin(assemble(&call.account, head, relay, assembly))),
+    }
 }
 
 /// The head of the caller's answer, and what watches the body of the upstream's.

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::HeaderValue;
 use router_core::dialect::{Intent, Source};
 use router_core::stream::Summary;
 
 use super::{Limit, Record, Shared};
+use crate::path::accept::Origin;
 use crate::snapshot::{Route, Segment};
 
 /// One call, from its head to the last byte of its answer.
@@ -15,8 +15,7 @@ use crate::snapshot::{Route, Segment};
 pub(crate) struct Account {
     telemetry: Shared,
     pub(crate) started: Instant,
-    /// The caller's `x-request-id` if it is sane, else one of ours.
-    request_id: HeaderValue,
+    pub(crate) origin: Origin,
     facts: Mutex<Facts>,
 }
 
@@ -60,6 +59,13 @@ pub(crate) struct Facts {
     pub(crate) cause: Option<String>,
 }
 
+impl Facts {
+    /// The upstream's time ends: the head of its answer has come, or all of it where that is waited for.
+    pub(crate) fn answered(&mut self) {
+        self.upstream = self.dispatched.map(|dispatched| dispatched.elapsed());
+    }
+}
+
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -89,14 +95,9 @@ impl Ending {
 
 impl Account {
     /// Opens the account of a call that arrived at `started`.
-    pub(crate) fn open(telemetry: Shared, request_id: HeaderValue, started: Instant) -> Open {
-        let account = Arc::new(Self { telemetry, started, request_id, facts: Mutex::default() });
+    pub(crate) fn open(telemetry: Shared, origin: Origin, started: Instant) -> Open {
+        let account = Arc::new(Self { telemetry, started, origin, facts: Mutex::default() });
         Open { account, closed: false }
-    }
-
-    /// The id as text: visible ASCII, whoever made it.
-    pub(crate) fn request_id(&self) -> &str {
-        self.request_id.to_str().unwrap_or_default()
     }
 
     /// The facts, to read or add to. The lock is the call's own: it is never contended.
@@ -118,7 +119,8 @@ impl Account {
         let mut facts = std::mem::take(&mut *self.facts());
         let ending = *facts.ending.get_or_insert(ending);
         let total = self.started.elapsed();
-        self.telemetry.settle(Box::new(Record { request_id: self.request_id.clone(), total, ending, facts }));
+        let request_id = self.origin.request_id.clone();
+        self.telemetry.settle(Box::new(Record { request_id, total, ending, facts }));
     }
 }
 

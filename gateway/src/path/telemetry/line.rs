@@ -1,7 +1,7 @@
 //! Writes a JSON object field by field into a buffer that many lines share. A serializer by type would escape
 //! every field's name anew and cost twice as much for each line.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 use std::time::SystemTime;
 
 /// A JSON object that is being written.
@@ -10,7 +10,7 @@ pub(super) struct Line<'a>(&'a mut String);
 impl<'a> Line<'a> {
     /// Begins an object with the time.
     pub(super) fn begin(out: &'a mut String, now: SystemTime) -> Self {
-        // Writing to a string cannot fail, here and below.
+        // Writing to a string cannot fail.
         write!(out, "{{\"ts\":\"{}\"", humantime::format_rfc3339_millis(now)).unwrap_or_default();
         Self(out)
     }
@@ -27,18 +27,30 @@ impl<'a> Line<'a> {
 
     /// A field with any text.
     pub(super) fn text(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.name(name);
+        let Some(value) = value else { return };
+        self.name(name);
+        // Names, labels and ids: nearly all of them are such.
+        if value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+            self.0.push('"');
+            self.0.push_str(value);
+            self.0.push('"');
+        } else {
             self.0.push_str(&serde_json::to_string(value).unwrap_or_default());
         }
     }
 
-    /// A field with a number or a truth value.
-    pub(super) fn number(&mut self, name: &str, value: Option<impl Display>) {
+    /// A field with a number.
+    pub(super) fn number(&mut self, name: &str, value: Option<impl Into<u64>>) {
         if let Some(value) = value {
             self.name(name);
-            write!(self.0, "{value}").unwrap_or_default();
+            self.0.push_str(itoa::Buffer::new().format(value.into()));
         }
+    }
+
+    /// A field with a truth value.
+    pub(super) fn truth(&mut self, name: &str, value: bool) {
+        self.name(name);
+        self.0.push_str(if value { "true" } else { "false" });
     }
 
     /// A field with texts of their own names, if there are any.
@@ -62,5 +74,25 @@ impl<'a> Line<'a> {
         self.0.push_str(",\"");
         self.0.push_str(name);
         self.0.push_str("\":");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_reads_back_as_it_was() {
+        for text in ["", "pool/model-1:8080", "a\"b", "a\\b", "two\nlines", "\u{7f}", "é", "\u{1f389}"] {
+            let mut out = String::new();
+            let mut line = Line::begin(&mut out, SystemTime::UNIX_EPOCH);
+            line.text("text", Some(text));
+            line.number("number", Some(u64::MAX));
+            line.truth("truth", true);
+            line.end();
+            let read: serde_json::Value = serde_json::from_str(&out).unwrap();
+            assert_eq!((&read["text"], &read["number"]), (&text.into(), &u64::MAX.into()), "{out}");
+            assert_eq!((&read["truth"], &read["ts"]), (&true.into(), &"1970-01-01T00:00:00.000Z".into()));
+        }
     }
 }

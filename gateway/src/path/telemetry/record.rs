@@ -39,7 +39,7 @@ impl Record {
         line.text("route", facts.route.as_ref().map(|route| &*route.name));
         line.text("target", self.target_label());
         line.text("endpoint", facts.endpoint.as_deref());
-        line.number("stream", Some(facts.stream));
+        line.truth("stream", facts.stream);
         line.number("status", Some(facts.status));
         line.number("attempts", Some(facts.attempts));
         line.word("end", Some(self.ending.name()));
@@ -50,11 +50,11 @@ impl Record {
         line.number("bytes_out", Some(facts.bytes_out));
         line.number("prompt_tokens", facts.summary.usage.map(|usage| usage.prompt_tokens));
         line.number("completion_tokens", facts.summary.usage.map(|usage| usage.completion_tokens));
-        line.number("queue_ms", Some(facts.queued.as_millis()));
-        line.number("upstream_ms", facts.upstream.map(|time| time.as_millis()));
-        line.number("first_token_ms", facts.first_token.map(|time| time.as_millis()));
-        line.number("total_ms", Some(self.total.as_millis()));
-        line.number("overhead_us", facts.overhead.map(|time| time.as_micros()));
+        line.number("queue_ms", Some(ms(facts.queued)));
+        line.number("upstream_ms", facts.upstream.map(ms));
+        line.number("first_token_ms", facts.first_token.map(ms));
+        line.number("total_ms", Some(ms(self.total)));
+        line.number("overhead_us", facts.overhead.map(us));
         line.text("cause", facts.cause.as_deref());
         line.group("headers", &facts.headers);
         line.end();
@@ -89,4 +89,12 @@ impl Record {
         add("id", self.request_id.to_str().ok().map(str::to_owned));
         line
     }
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn us(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
