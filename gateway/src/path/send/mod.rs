@@ -99,6 +99,9 @@ pub(crate) async fn send(call: &mut Call, target: &Target, mut permit: Permit) -
     if call.intent.dialect == Dialect::Passthrough && is_events(response.headers()) {
         clocks.turn_to_stream();
     }
+    if delivery != Delivery::Whole && response.status().is_success() && !is_events(response.headers()) {
+        permit.comes_whole();
+    }
     let early = early(&mut response, &mut lease).await?;
     // Errors, and answers of servers that do not stream, go on as they came.
     let streams = response.status() == StatusCode::OK && is_events(response.headers());

@@ -168,7 +168,13 @@ impl Dispatcher {
                 self.progress(call, prompt_tokens);
                 self.pump(now, pool, out);
             }
-            Seen::FirstToken => {}
+            Seen::Whole if held.stream && !held.first_token => {
+                held.stream = false;
+                pool.comes_whole(held.segment as usize);
+                let pool = held.pool as usize;
+                self.pump(now, pool, out);
+            }
+            Seen::FirstToken | Seen::Whole => {}
         }
         self.check_invariants();
     }

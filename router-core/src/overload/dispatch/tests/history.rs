@@ -130,8 +130,11 @@ impl World {
 
     fn see(&mut self) {
         let Some(at) = self.pick() else { return };
-        let seen =
-            if self.one_in(2) { Seen::FirstToken } else { Seen::Tokens(self.random.random_range(0..300)) };
+        let seen = match self.random.random_range(0..8) {
+            0..4 => Seen::FirstToken,
+            4 => Seen::Whole,
+            _ => Seen::Tokens(self.random.random_range(0..300)),
+        };
         let out = self.rig.seen(self.running[at], seen);
         self.hear(out);
     }
