@@ -14,7 +14,7 @@ use router_core::overload::limiter::Reading;
 use super::group::{Arrived, Clock, Group, lost};
 use super::plan::{self, Members};
 use crate::path::identify::Call;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Endpoint, Snapshot};
 
 /// When a group whose time stopped is looked at again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
@@ -89,10 +89,10 @@ impl Line {
         table.groups[place.group].arrive(call, &arrival)
     }
 
-    /// A server tells of its own queue, at this place in these tables; if others are in force by now, in vain.
-    pub(super) fn hear(&self, snapshot: &Arc<Snapshot>, place: (usize, usize), gauges: Gauges) {
+    /// A server tells of its own queue; if it is in no pool by now, in vain.
+    pub(super) fn hear(&self, endpoint: &Arc<Endpoint>, gauges: Gauges) {
         for group in &self.table.load().groups {
-            group.hear(snapshot, place, gauges);
+            group.hear(endpoint, gauges);
         }
     }
 
