@@ -1,4 +1,5 @@
 use router_core::config;
+use router_core::dialect::Dialect;
 use router_core::overload::dispatch::{Demand, Priority};
 
 use super::*;
@@ -20,6 +21,7 @@ fn arrive(group: &Group) -> Admission {
         segment: 0,
         priority: Priority::Realtime,
         targets: Targets::NONE.with(0),
+        dialect: Dialect::OpenAi,
         bound: None,
         prompt_tokens: 10,
         tokens: 20,
