@@ -4,7 +4,7 @@
 mod gauges;
 mod readings;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
