@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use parking_lot::Mutex;
 use router_core::config::Balance;
+use router_core::dialect::{Dialect, DialectSet};
 use router_core::overload::dispatch::{
     Admission, Arrival, Batch, Bulkhead, Counts, Decision, Demand, Dispatcher, Endpoint, Order, PermitId,
     Plan, Pool, Priority, QueueBounds, Segment, Target, Targets, Topic, WhenFull,
@@ -54,7 +55,7 @@ fn dispatcher(limit: u32, segments: usize, requests: u32) -> Dispatcher {
     };
     let topic = Topic {
         name: "t".into(),
-        targets: vec![Target { label: "p".into(), pool: 0, weight: 1_000_000 }],
+        targets: vec![Target { label: "p".into(), pool: 0, weight: 1_000_000, dialects: DialectSet::ALL }],
         when_full: WhenFull::Spill,
         queue: QueueBounds { wait: Duration::from_secs(60), requests, tokens: u64::MAX },
     };
@@ -77,6 +78,7 @@ fn arrival(segment: usize) -> Arrival {
         segment,
         priority: Priority::Realtime,
         targets: Targets::ALL,
+        dialect: Dialect::OpenAi,
         bound: None,
         prompt_tokens: 300,
         tokens: 500,

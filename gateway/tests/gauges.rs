@@ -197,19 +197,26 @@ fn and_one_that_does_not_get_done() {
     stops_telling("timeout", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n".to_vec());
 }
 
+/// A Weir whose file can be changed.
+fn reloadable(config: &str) -> (Weir, Folder) {
+    let files = Folder::new();
+    let path = files.write("weir.yaml", config);
+    let mut command = command();
+    command.arg("run").arg("--config").arg(path).env("ONE_KEY", "sk-1").env("OTHER_KEY", "sk-2");
+    (Weir::start(command, None), files)
+}
+
+fn reload(weir: &Weir, files: &Folder, config: &str) {
+    files.write("weir.yaml", config);
+    assert_eq!(post(&weir.admin, "/admin/v1/reload", &[], b"").status, 200);
+}
+
 #[test]
 fn a_reload_turns_it_on_and_off() {
     let server = Server::new();
     server.shows(vllm(1_000));
-    let files = Folder::new();
-    let path = files.write("weir.yaml", &configured(&server, ""));
-    let mut command = command();
-    command.arg("run").arg("--config").arg(path);
-    let weir = Weir::start(command, None);
-    let reload = |more| {
-        files.write("weir.yaml", &configured(&server, more));
-        assert_eq!(post(&weir.admin, "/admin/v1/reload", &[], b"").status, 200);
-    };
+    let (weir, files) = reloadable(&configured(&server, ""));
+    let reload = |more| reload(&weir, &files, &configured(&server, more));
     pause(Duration::from_millis(1_500));
     assert_eq!(server.asked().len(), 0, "nobody is asked unless told to");
 
@@ -223,4 +230,46 @@ fn a_reload_turns_it_on_and_off() {
     let asked = server.asked().len();
     pause(Duration::from_millis(1_500));
     assert_eq!(server.asked().len(), asked);
+}
+
+/// A page that takes a while is read however often the configuration is.
+#[test]
+fn a_server_that_stays_is_asked_as_before_over_reloads() {
+    let server = Server::new();
+    server.shows(vllm(1_000));
+    let (weir, files) = reloadable(&configured(&server, ON));
+    server.told();
+    // Held while it is written: the page does not get done before the reloads have.
+    let page = server.page.lock().unwrap();
+    let asked = server.asked().len();
+    eventually("Weir asks", || (server.asked().len() > asked).then_some(()));
+    for more in ["non_streaming: stream", "usage: always", "batch: { reserve: 0.3 }"] {
+        reload(&weir, &files, &configured(&server, &format!("{ON}, {more}")));
+    }
+    drop(page);
+    let held = Held::by(&server, &weir);
+    // One that a machine which stood still cost is told of.
+    let lost = weir.metric_sum("weir_gauges_failures_total");
+    let connections = server.upstream.connections() as f64 - lost;
+    assert!(connections < 2.5, "{connections} beside those lost, of the page and of the first call");
+    server.shows(vllm(1));
+    held.go_on(&server);
+}
+
+#[test]
+fn a_reload_changes_who_is_asked_and_how() {
+    let (stays, goes) = (Server::new(), Server::new());
+    let urls = [stays.upstream.url(), goes.upstream.url()];
+    let keyed = |urls: &[String], key: &str| one_pool(urls, &format!("{ON}, key: {{ env: {key} }}"));
+    let (weir, files) = reloadable(&keyed(&urls, "ONE_KEY"));
+    goes.told();
+    reload(&weir, &files, &keyed(&urls[..1], "OTHER_KEY"));
+    let asked =
+        |key: &str| stays.asked().iter().filter(|got| got.header("authorization") == Some(key)).count();
+    // One of either may have been on its way.
+    eventually("the other key", || (asked("Bearer sk-2") >= 1).then_some(()));
+    let (before, gone) = (asked("Bearer sk-1"), goes.asked().len());
+    let now = asked("Bearer sk-2");
+    eventually("the other key, again and again", || (asked("Bearer sk-2") >= now + 2).then_some(()));
+    assert_eq!((asked("Bearer sk-1"), goes.asked().len()), (before, gone), "nobody is asked as before");
 }

@@ -1,4 +1,4 @@
-//! A call's place at its endpoint is given back however the call ends.
+//! A call's place at its endpoint: what it counts for there, and that it is given back however the call ends.
 
 mod support;
 
@@ -137,5 +137,35 @@ fn after_many_calls_of_all_kinds_at_once() {
             });
         }
     });
+    assert_all_given_back(&weir);
+}
+
+/// The head of an answer tells whether it is a stream. One that is none is no longer taken to wait for its first token,
+/// which would only be seen with its end and taken for a late one.
+#[test]
+fn an_answer_that_should_have_been_a_stream_and_is_none_awaits_no_first_token() {
+    const WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n";
+    let barrier = Arc::new(Barrier::new(3));
+    let waiting = barrier.clone();
+    let upstream = Upstream::with(move |got, socket| {
+        let whole = got.header("x-test") == Some("whole");
+        socket.write_all(if whole { WHOLE } else { SSE_HEAD }).unwrap_or_default();
+        waiting.wait();
+        let rest = [&chunk(&delta("Dear")), &chunk(FINISH), LAST_CHUNK].concat();
+        socket.write_all(if whole { b"{}" } else { &rest }).is_ok()
+    });
+    let weir = Weir::configured(&one_pool(&[upstream.url()], ""));
+    let mut calls = ["stream", "whole"].map(|how| {
+        let mut connection = Connection::to(&weir.data);
+        connection.send(request("POST", OPENAI, &[("x-test", how)], ASK_STREAM.as_bytes()));
+        connection
+    });
+    let awaiting = || weir.metric_sum("weir_awaiting_first_token").round();
+    eventually("the stream alone awaits it", || {
+        (upstream.got().len() == 2 && weir.inflight() == 2 && awaiting() < 1.5).then_some(())
+    });
+    assert!(awaiting() > 0.5, "the stream does");
+    barrier.wait();
+    assert!(calls.iter_mut().all(|call| call.answer().status == 200));
     assert_all_given_back(&weir);
 }

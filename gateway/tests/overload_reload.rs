@@ -6,8 +6,8 @@ mod support;
 use support::client::{Connection, post};
 use support::config::{ASK, ASK_STREAM};
 use support::eventually;
-use support::held::{Held, ask, nothing_left, one_at_a_time, stands, topic, trusting, write};
-use support::refusal::{DIALECTS, OPENAI, assert_refused};
+use support::held::{Held, ask, ask_at, nothing_left, one_at_a_time, stands, topic, trusting, write};
+use support::refusal::{ANTHROPIC, DIALECTS, OPENAI, assert_refused};
 use support::weir::{Folder, Weir};
 
 fn reload(weir: &Weir, files: &Folder, config: &str) {
@@ -122,7 +122,7 @@ fn calls_hear_that_their_route_is_gone() {
     let held = Held::new();
     let config = one_at_a_time(&held.url(), "", "", DEFAULT);
     let (weir, files, mut calls) = start(&config);
-    calls.extend(DIALECTS.iter().map(|path| support::held::ask_at(&weir, path, "more", &[], ASK)));
+    calls.extend(DIALECTS.iter().map(|path| ask_at(&weir, path, "more", &[], ASK)));
     stands(&weir, 4, 1);
     reload(&weir, &files, &config.replace("{ m: {", "{ other: {"));
     for (call, path) in calls[1..].iter_mut().zip([OPENAI, OPENAI, DIALECTS[0], DIALECTS[1]]) {
@@ -149,7 +149,15 @@ fn calls_hear_that_their_pool_is_gone() {
         assert_refused(&call.answer(), OPENAI, 503, "no_endpoint");
     }
     let mut next = [ask(&weir, "next", &[], ASK_STREAM)];
-    eventually("the next, at once", || (held.names() == ["one", "next"]).then_some(()));
+    let mut names = Vec::new();
+    let both = || {
+        names = held.names();
+        (names.len() == 2).then_some(())
+    };
+    eventually("the next, at once", both);
+    // Over connections of their own: either may be read first.
+    names.sort_unstable();
+    assert_eq!(names, ["next", "one"]);
     held.let_go(2);
     assert_all_served(&weir, &mut calls[..1]);
     assert_all_served(&weir, &mut next);
@@ -222,4 +230,39 @@ fn no_call_is_lost_however_often_it_is_read_again() {
     });
     nothing_left(&weir);
     assert!(weir.metric("weir_panics_total") < 0.5, "{}", weir.log());
+}
+
+/// A call is never sent in a dialect that its endpoint does not speak any more.
+#[test]
+fn calls_go_on_where_their_dialect_is_still_spoken_and_hear_where_it_is_not() {
+    let held = Held::new();
+    let config = one_at_a_time(&held.url(), "", "", DEFAULT);
+    let (weir, files, mut calls) = start(&config);
+    let mut other = ask_at(&weir, ANTHROPIC, "other", &[], ASK_STREAM);
+    stands(&weir, 3, 1);
+    reload(&weir, &files, &config.replace("limit: 1 }", "limit: 1 }, dialects: [openai]"));
+    let answer = other.answer();
+    assert_eq!((answer.status, answer.header("x-weir-reason")), (503, Some("no-endpoint")), "{answer:?}");
+    assert_eq!(answer.json()["type"], "error", "in its own dialect");
+    held.let_go(3);
+    assert_all_served(&weir, &mut calls);
+    assert_eq!(held.names(), ["one", "two", "three"]);
+}
+
+#[test]
+fn calls_go_to_another_target_where_theirs_does_not_speak_their_dialect_any_more() {
+    let held = [Held::new(), Held::new()];
+    let both = two_pools(&held, "{ pool: a, weight: 0.5 }, { pool: b, weight: 0.5 }");
+    let (weir, files) = trusting(&both);
+    let mut calls: Vec<_> = (0..2).map(|_| ask(&weir, "first", &[], ASK_STREAM)).collect();
+    stands(&weir, 0, 2);
+    calls.push(ask_at(&weir, ANTHROPIC, "other", &[], ASK));
+    stands(&weir, 1, 2);
+    reload(&weir, &files, &both.replacen("limit: 1 }", "limit: 1 }, dialects: [openai]", 1));
+    held[0].let_go(1);
+    stands(&weir, 1, 1);
+    held[1].let_go(2);
+    assert!(calls.iter_mut().all(|call| call.answer().status == 200));
+    assert_eq!((held[0].names().len(), held[1].names()), (1, vec!["first".into(), "other".into()]));
+    nothing_left(&weir);
 }

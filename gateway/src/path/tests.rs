@@ -18,8 +18,9 @@ pools: { p: { endpoints: [{ url: http://127.0.0.1:1 }], concurrency: { algorithm
 routes: { m: { targets: [{ pool: p }] } }
 ";
 
-fn gateway() -> Arc<Gateway> {
-    let config = router_core::config::load(ONE_PLACE, &|_| None).unwrap().config;
+/// A gateway with this configuration, without doors.
+pub(super) fn gateway(config: &str) -> Arc<Gateway> {
+    let config = router_core::config::load(config, &|_| None).unwrap().config;
     let metrics = Metrics::new().unwrap();
     let log = LogSink::start(LogStyle::Json, metrics.log_dropped.clone()).unwrap();
     let snapshot = Snapshot::build(config, &metrics, None).unwrap();
@@ -90,7 +91,7 @@ fn left(gateway: &Gateway) -> (u64, u64) {
 
 #[tokio::test]
 async fn a_room_that_panics_gives_back_the_place_that_its_call_held() {
-    let gateway = gateway();
+    let gateway = gateway(ONE_PLACE);
     let mut connection = connect(&gateway).await;
     for _ in 0..3 {
         assert_eq!(ask(&mut connection, Some("panic")).await, 500);

@@ -19,8 +19,19 @@ pub(crate) struct Page {
     pub(crate) at: Arc<Endpoint>,
     pub(crate) path: PathAndQuery,
     pub(crate) headers: HeaderMap,
-    /// The server that it tells of, as in metrics and logs.
-    pub(crate) of: Arc<str>,
+    /// The server that it tells of.
+    pub(crate) of: Arc<Endpoint>,
+}
+
+impl Page {
+    /// Whether this one, of a reload, is the same page of the same server, asked for and reached in the same way.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        // An endpoint that stays is reached as before, and so is what the pool has elsewhere.
+        Arc::ptr_eq(&self.of, &other.of)
+            && self.at.config == other.at.config
+            && self.path == other.path
+            && self.headers == other.headers
+    }
 }
 
 /// The page of each endpoint, in their order; none where the pool has no gauges.
@@ -28,10 +39,10 @@ pub(super) fn pages(
     pool: &router_core::config::Pool,
     endpoints: &[Arc<Endpoint>],
     credential: Option<&Credential>,
-) -> Result<Vec<Page>, BuildError> {
+) -> Result<Vec<Arc<Page>>, BuildError> {
     let Some(source) = &pool.gauges else { return Ok(Vec::new()) };
     if let (Some(url), [only]) = (&source.url, endpoints) {
-        return Ok(vec![elsewhere(pool, url, only)?]);
+        return Ok(vec![Arc::new(elsewhere(pool, url, only)?)]);
     }
     let own = |endpoint: &Arc<Endpoint>| {
         let mut headers = headers(endpoint);
@@ -40,7 +51,7 @@ pub(super) fn pages(
             headers.insert(AUTHORIZATION, credential.bearer().clone());
         }
         let path = PathAndQuery::from_static(PATH);
-        Page { at: endpoint.clone(), path, headers, of: endpoint.label.clone() }
+        Arc::new(Page { at: endpoint.clone(), path, headers, of: endpoint.clone() })
     };
     Ok(endpoints.iter().map(own).collect())
 }
@@ -49,7 +60,7 @@ pub(super) fn pages(
 fn elsewhere(
     pool: &router_core::config::Pool,
     url: &router_core::config::Endpoint,
-    of: &Endpoint,
+    of: &Arc<Endpoint>,
 ) -> Result<Page, BuildError> {
     let host = || BuildError::Host { pool: pool.name.clone(), endpoint: url.authority() };
     let tls = url.tls.then(|| tls::client(pool.ca.as_deref(), Protocol::Http1)).transpose();
@@ -59,7 +70,7 @@ fn elsewhere(
     let place = router_core::config::Endpoint { path_prefix: String::new(), ..url.clone() };
     let at = Arc::new(Endpoint::build(&place, tls.as_ref(), &reach).ok_or_else(host)?);
     let path = if url.path_prefix.is_empty() { PATH } else { url.path_prefix.as_str() };
-    Ok(Page { headers: headers(&at), path: path.parse().map_err(|_| host())?, at, of: of.label.clone() })
+    Ok(Page { headers: headers(&at), path: path.parse().map_err(|_| host())?, at, of: of.clone() })
 }
 
 fn headers(endpoint: &Endpoint) -> HeaderMap {

@@ -82,7 +82,7 @@ pub(crate) struct Pool {
     pub(crate) usage: Usage,
     pub(crate) non_streaming: NonStreaming,
     /// Where each endpoint tells of its own queue, in their order; empty where none is asked.
-    pub(crate) gauges: Vec<Page>,
+    pub(crate) gauges: Vec<Arc<Page>>,
     reach: Reach,
 }
 

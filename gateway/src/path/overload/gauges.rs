@@ -1,6 +1,6 @@
 //! Asks model servers for their own queues, once a second, where a pool has `gauges`, and tells the dispatcher. What
 //! is told may only hold calls back (`router_core::overload::limiter`), so whatever goes wrong here is counted, and
-//! costs no call anything.
+//! costs no call anything. Over a reload a server that stays is asked as before, however often that happens.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use router_core::dialect::Reason;
 use router_core::identify::Rope;
 use router_core::overload::gauges::{Gauges, Unreadable};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use super::Line;
@@ -32,7 +32,14 @@ const STALE: Duration = Duration::from_secs(3);
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     /// One for each endpoint of a pool with gauges.
-    askers: Mutex<JoinSet<()>>,
+    askers: Mutex<Askers>,
+}
+
+#[derive(Debug, Default)]
+struct Askers {
+    tasks: JoinSet<()>,
+    /// Which page each of them asks for.
+    pages: Vec<(Arc<Page>, AbortHandle)>,
 }
 
 /// Why a server's queue is not known.
@@ -54,10 +61,7 @@ enum Problem {
 struct Asker {
     line: Arc<Line>,
     telemetry: Shared,
-    snapshot: Arc<Snapshot>,
-    /// Places of pool and endpoint in the tables.
-    pool: usize,
-    endpoint: usize,
+    page: Arc<Page>,
     /// When it last told, at first when it was first asked.
     told: Instant,
     stale: bool,
@@ -66,59 +70,56 @@ struct Asker {
 impl Watch {
     /// Asks the servers of these tables from now on, and those of others no more.
     pub(crate) fn follow(&self, snapshot: &Arc<Snapshot>, line: &Arc<Line>, telemetry: &Shared) {
-        let mut askers = JoinSet::new();
-        for (pool, known) in snapshot.pools.iter().enumerate() {
-            for endpoint in 0..known.gauges.len() {
-                let asker = Asker {
-                    line: line.clone(),
-                    telemetry: telemetry.clone(),
-                    snapshot: snapshot.clone(),
-                    pool,
-                    endpoint,
-                    told: Instant::now(),
-                    stale: false,
-                };
-                askers.spawn(asker.run());
-            }
+        let mut askers = self.askers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = std::mem::take(&mut askers.pages);
+        for page in snapshot.pools.iter().flat_map(|pool| &pool.gauges) {
+            let asked = match known.iter().position(|(known, asker)| page.is(known) && !asker.is_finished()) {
+                Some(same) => known.swap_remove(same),
+                None => (page.clone(), askers.tasks.spawn(Asker::new(page, line, telemetry).run())),
+            };
+            askers.pages.push(asked);
         }
-        *self.askers.lock().unwrap_or_else(PoisonError::into_inner) = askers;
+        known.iter().for_each(|(_, gone)| gone.abort());
+        while askers.tasks.try_join_next().is_some() {}
     }
 }
 
 impl Asker {
+    fn new(page: &Arc<Page>, line: &Arc<Line>, telemetry: &Shared) -> Self {
+        let (line, telemetry) = (line.clone(), telemetry.clone());
+        Self { line, telemetry, page: page.clone(), told: Instant::now(), stale: false }
+    }
+
     async fn run(mut self) {
         // Each at a time of its own, so that they do not come in a crowd, from several Weirs either.
         tokio::time::sleep(EVERY.mul_f64(rand::random())).await;
         let mut next = tokio::time::interval(EVERY);
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let snapshot = self.snapshot.clone();
-        let Some(page) = snapshot.pools.get(self.pool).and_then(|pool| pool.gauges.get(self.endpoint)) else {
-            return;
-        };
         loop {
             next.tick().await;
-            match ask(page).await {
+            match ask(&self.page).await {
                 Ok(gauges) => {
-                    self.line.hear(&self.snapshot, (self.pool, self.endpoint), gauges);
-                    self.succeeded(page);
+                    self.line.hear(&self.page.of, gauges);
+                    self.succeeded();
                 }
-                Err(problem) => self.failed(page, &problem),
+                Err(problem) => self.failed(&problem),
             }
         }
     }
 
-    fn succeeded(&mut self, page: &Page) {
+    fn succeeded(&mut self) {
         self.told = Instant::now();
         if std::mem::take(&mut self.stale) {
-            self.telemetry.event(Level::Info, format!("{} tells of its queue again", page.of));
+            self.telemetry.event(Level::Info, format!("{} tells of its queue again", self.page.of.label));
         }
     }
 
-    fn failed(&mut self, page: &Page, problem: &Problem) {
-        self.telemetry.metrics.gauges_failed(&page.of, problem.name());
+    fn failed(&mut self, problem: &Problem) {
+        let label = &self.page.of.label;
+        self.telemetry.metrics.gauges_failed(label, problem.name());
         if !self.stale && self.told.elapsed() >= STALE {
             self.stale = true;
-            let message = format!("{} does not tell of its queue, which counts as none: {problem}", page.of);
+            let message = format!("{label} does not tell of its queue, which counts as none: {problem}");
             self.telemetry.event(Level::Warn, message);
         }
     }

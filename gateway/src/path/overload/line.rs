@@ -14,7 +14,7 @@ use router_core::overload::limiter::Reading;
 use super::group::{Arrived, Clock, Group, lost};
 use super::plan::{self, Members};
 use crate::path::identify::Call;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Endpoint, Snapshot};
 
 /// When a group whose time stopped is looked at again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
@@ -89,10 +89,10 @@ impl Line {
         table.groups[place.group].arrive(call, &arrival)
     }
 
-    /// A server tells of its own queue, at this place in these tables; if others are in force by now, in vain.
-    pub(super) fn hear(&self, snapshot: &Arc<Snapshot>, place: (usize, usize), gauges: Gauges) {
+    /// A server tells of its own queue; if it is in no pool by now, in vain.
+    pub(super) fn hear(&self, endpoint: &Arc<Endpoint>, gauges: Gauges) {
         for group in &self.table.load().groups {
-            group.hear(snapshot, place, gauges);
+            group.hear(endpoint, gauges);
         }
     }
 
@@ -150,4 +150,32 @@ impl Table {
 fn in_order<T>(mut told: Vec<(usize, T)>) -> Vec<T> {
     told.sort_by_key(|(place, _)| *place);
     told.into_iter().map(|(_, one)| one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::super::group::tests::{snapshot, stumbling};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_mistake_in_one_groups_time_stops_neither_the_others_nor_its_own_for_good() {
+        let clock = Clock::new();
+        let ticks = [(); 2].map(|()| Arc::new(AtomicU32::new(0)));
+        let groups = ticks.iter().map(|ticks| stumbling(&clock, ticks)).collect();
+        let table = Table { snapshot: snapshot(), groups, places: Vec::new() };
+        let line = Line { clock, table: ArcSwap::from_pointee(table), reloading: Mutex::default() };
+        let mut running = std::pin::pin!(Arc::new(line).run());
+        let go_on = async {
+            while ticks.iter().any(|ticks| ticks.load(Ordering::SeqCst) < 3) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            () = &mut running => panic!("the clock has stopped"),
+            () = go_on => {}
+            () = tokio::time::sleep(Duration::from_secs(60)) => panic!("time goes on nowhere: {ticks:?}"),
+        }
+    }
 }

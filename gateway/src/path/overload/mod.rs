@@ -90,6 +90,7 @@ fn arrival(call: &Call, bound: Option<usize>) -> Arrival {
             router_core::config::Priority::Batch => dispatch::Priority::Batch,
         },
         targets: targets.fold(Targets::NONE, Targets::with),
+        dialect: call.intent.dialect,
         bound,
         prompt_tokens: call.prompt_tokens,
         tokens: call.prompt_tokens.saturating_add(call.route.answer_tokens()),

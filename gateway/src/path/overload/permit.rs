@@ -60,6 +60,13 @@ impl Permit {
         }
     }
 
+    /// The answer is no stream, though one was asked for.
+    pub(crate) fn comes_whole(&self) {
+        if let Some(id) = self.id {
+            self.group.observe(id, Seen::Whole);
+        }
+    }
+
     /// Tokens have come: the first one of all if `first`.
     pub(crate) fn came(&mut self, tokens: u32, first: bool, now: Instant) {
         let Some(id) = self.id else { return };

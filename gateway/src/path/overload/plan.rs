@@ -98,6 +98,7 @@ fn topic(route: &Route, snapshot: &Snapshot, members: &Members) -> Topic {
         label: target.label.to_string(),
         pool: local(pool),
         weight: target.weight,
+        dialects: target.pool.dialects,
     });
     Topic {
         name: route.name.to_string(),

@@ -88,13 +88,16 @@ pub(crate) async fn send(call: &mut Call, target: &Target, mut permit: Permit) -
         exchanged.inspect_err(|failure| note_limit(&call.account, &failure.reason))?;
     permit.answered(response.status(), response.headers(), &target.pool);
     check(&response, &target.pool)?;
-    if call.intent.dialect == Dialect::Passthrough && is_events(response.headers()) {
+    let events = is_events(response.headers());
+    if events && call.intent.dialect == Dialect::Passthrough {
         attempt.clocks.turn_to_stream();
+    }
+    if !events && attempt.delivery != Delivery::Whole && response.status().is_success() {
+        permit.comes_whole();
     }
     let early = early(&mut response, &mut lease).await?;
     // Errors, and answers of servers that do not stream, go on as they came.
-    let streams = response.status() == StatusCode::OK && is_events(response.headers());
-    let assembled = attempt.delivery == Delivery::Assembled && streams;
+    let assembled = events && attempt.delivery == Delivery::Assembled && response.status() == StatusCode::OK;
     let assembly = assembled.then(|| Assembly::of(call.intent.operation, ASSEMBLED_BYTES_MAX)).flatten();
     let assembly = assembly.map(Box::new);
     let (term, withhold_usage) = (attempt.clocks.term(), attempt.withhold_usage);

@@ -9,6 +9,8 @@ mod breach;
 mod clock;
 mod gathered;
 mod relay;
+#[cfg(test)]
+mod tests;
 
 use std::pin::Pin;
 use std::time::Instant;

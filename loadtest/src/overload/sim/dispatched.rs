@@ -5,6 +5,7 @@ use super::front::{Decision, Decisions, Front};
 use super::scenario::Scenario;
 use crate::modelsim::rng::hash;
 use router_core::config::Balance;
+use router_core::dialect::{Dialect, DialectSet};
 use router_core::overload::dispatch::{
     self, Admission, Arrival, Batch, Bulkhead, Counts, Demand, Dispatcher, Endpoint, Order, PermitId, Plan,
     Pool, Priority, QueueBounds, Segment, Start, Target, Targets, Topic, WhenFull,
@@ -39,7 +40,7 @@ impl Dispatched {
         };
         let topic = Topic {
             name: "letters".to_owned(),
-            targets: vec![Target { label: "pool".to_owned(), pool: 0, weight: 1 }],
+            targets: vec![Target { label: "pool".to_owned(), pool: 0, weight: 1, dialects: DialectSet::ALL }],
             when_full: WhenFull::Spill,
             queue: QueueBounds { wait: objective.whole.0, requests: QUEUE_REQUESTS, tokens: u64::MAX },
         };
@@ -101,6 +102,7 @@ impl Front for Dispatched {
             segment: call.segment,
             priority: Priority::Realtime,
             targets: Targets::ALL,
+            dialect: Dialect::OpenAi,
             bound: None,
             prompt_tokens: call.prompt_tokens,
             tokens: call.prompt_tokens + ANSWER_TOKENS,

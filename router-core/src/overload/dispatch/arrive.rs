@@ -51,6 +51,7 @@ impl Dispatcher {
             tokens: arrival.tokens,
             tokens_left: arrival.tokens,
             targets,
+            dialect: arrival.dialect,
             rotation,
             patience: self.patience(arrival, targets),
             arrived: now,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::slab::Key;
-use crate::dialect::Shed;
+use crate::dialect::{Dialect, Shed};
 
 /// A call that the dispatcher knows: it waits or is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +94,8 @@ pub struct Arrival {
     pub priority: Priority,
     /// Those of the topic's targets that could serve it (that speak its dialect).
     pub targets: Targets,
+    /// Its dialect: while it waits, a reload may take away that one of those targets speaks it.
+    pub dialect: Dialect,
     /// The one target that a canary rule binds it to; it takes no turn of the others then.
     pub bound: Option<usize>,
     /// Estimated length of its prompt.

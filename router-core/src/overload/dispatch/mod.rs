@@ -55,6 +55,7 @@ use self::queue::{LaneKey, Lanes};
 use self::slab::Slab;
 use self::topic::TopicState;
 use super::limiter::{End, Seen};
+use crate::dialect::Dialect;
 
 /// Decides for one group of linked routes and pools.
 #[derive(Debug)]
@@ -95,6 +96,7 @@ struct Call {
     /// Of the estimated tokens those that did not come yet.
     tokens_left: u32,
     targets: Targets,
+    dialect: Dialect,
     rotation: u32,
     patience: Option<Duration>,
     arrived: Duration,
@@ -168,7 +170,13 @@ impl Dispatcher {
                 self.progress(call, prompt_tokens);
                 self.pump(now, pool, out);
             }
-            Seen::FirstToken => {}
+            Seen::Whole if held.stream && !held.first_token => {
+                held.stream = false;
+                pool.comes_whole(held.segment as usize);
+                let pool = held.pool as usize;
+                self.pump(now, pool, out);
+            }
+            Seen::FirstToken | Seen::Whole => {}
         }
         self.check_invariants();
     }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::config::Balance;
+use crate::dialect::DialectSet;
 use crate::overload::limiter::Limiter;
 
 /// Routes and pools that are linked, and the segments that call them.
@@ -39,6 +40,8 @@ pub struct Target {
     pub pool: usize,
     /// Its share, in any unit common to the topic. With 0 only a call that is bound to it goes there.
     pub weight: u32,
+    /// The dialects that are spoken there.
+    pub dialects: DialectSet,
 }
 
 /// What a call does when the target whose turn it is has no room.

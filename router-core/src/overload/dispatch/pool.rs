@@ -287,6 +287,16 @@ impl Pool {
         self.first_token.sample(now, took);
     }
 
+    /// What was asked for as a stream comes whole.
+    pub(super) fn comes_whole(&mut self, segment: usize) {
+        self.awaiting -= 1;
+        self.whole += 1;
+        let used = &mut self.used[segment];
+        used.awaiting -= 1;
+        used.whole += 1;
+        self.full = false;
+    }
+
     /// An attempt has ended.
     pub(super) fn end(&mut self, now: Duration, held: Held, end: End) {
         let endpoint = &mut self.endpoints[held.endpoint as usize];

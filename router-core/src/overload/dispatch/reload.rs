@@ -27,8 +27,8 @@ impl Dispatcher {
     ///
     /// Topics, segments, pools and targets are known by their names: ledgers, clocks and estimates of those that stay
     /// go on. An endpoint of the same pool and identity keeps its limiter and what is under way there; the others'
-    /// attempts end where they are, on no plan's account. Waiting calls keep their order; one that has no target
-    /// left is given up.
+    /// attempts end where they are, on no plan's account. Waiting calls keep their order, and those of
+    /// their targets that speak their dialect still; one that has none left is given up.
     pub fn reload(&mut self, now: Duration, plan: Plan, out: &mut Vec<Decision>) {
         let waiting = self.take_out_waiting();
         let mut moves = Moves::default();
@@ -147,9 +147,11 @@ impl Dispatcher {
         };
         for call in self.calls.values_mut() {
             let went = targets.get(call.topic as usize).map_or(&[][..], Vec::as_slice);
-            let moved = call.targets.iter().filter_map(|target| *went.get(target)?);
-            call.targets = moved.fold(Targets::NONE, Targets::with);
             call.topic = to(&moves.topics, call.topic);
+            let known = &self.topics[call.topic as usize].targets;
+            let speaks = |to: &usize| known.get(*to).is_some_and(|to| to.dialects.contains(call.dialect));
+            let moved = call.targets.iter().filter_map(|target| *went.get(target)?).filter(speaks);
+            call.targets = moved.fold(Targets::NONE, Targets::with);
             call.segment = to(&moves.segments, call.segment);
             if call.rotation != NONE {
                 call.rotation = self.topics[call.topic as usize].rotation(call.targets);

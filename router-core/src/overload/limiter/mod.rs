@@ -59,6 +59,8 @@ impl Place {
 pub enum Seen {
     /// The first event with content, a tool call or reasoning.
     FirstToken,
+    /// The head of an answer that is no event stream, though one was asked for: its end is all that will be seen.
+    Whole,
     /// So many more tokens since the last report.
     Tokens(u32),
 }

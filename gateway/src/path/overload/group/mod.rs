@@ -1,9 +1,10 @@
 //! The dispatcher of one group behind its lock, and those who wait there. Everybody who waits is woken by the event
 //! that lets it go on; nobody asks again.
 
+mod gauges;
 mod readings;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use router_core::dialect::Shed;
 use router_core::overload::dispatch::{
     Admission, Arrival, CallId, Decision, Dispatcher, Moved, PermitId, Plan, Refusal, Start, Targets,
 };
-use router_core::overload::gauges::Gauges;
 use router_core::overload::limiter::{End, Seen};
 use tokio::sync::{Notify, oneshot};
 
@@ -232,20 +232,6 @@ impl Group {
             dispatcher.rest(now, permit, now + rest);
             dispatcher.finish(now, permit, End::Refused, decisions);
         });
-    }
-
-    /// A server tells of its own queue, at this place in these tables: told to the group of its pool, if the tables are
-    /// still in force.
-    pub(super) fn hear(self: &Arc<Self>, snapshot: &Arc<Snapshot>, place: (usize, usize), gauges: Gauges) {
-        let told = {
-            let mut state = self.lock();
-            let pool = state.members.pools.iter().position(|member| *member == place.0);
-            let Some(pool) = pool.filter(|_| Arc::ptr_eq(&state.snapshot, snapshot)) else { return };
-            let mut decisions = std::mem::take(&mut state.decisions);
-            state.dispatcher.hear(self.clock.now(), (pool, place.1), gauges, &mut decisions);
-            self.settle(&mut state, decisions)
-        };
-        tell(told);
     }
 
     /// A caller that waits has left. One that was told to start at the same moment gives back what it got.

@@ -1,16 +1,63 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use router_core::config;
+use router_core::dialect::Dialect;
 use router_core::overload::dispatch::{Demand, Priority};
+use router_core::overload::limiter::{Attempt, Limiter, Place, Reading};
 
 use super::*;
 use crate::path::telemetry::Metrics;
 
-/// A group whose one endpoint takes one call at a time.
-fn group() -> Arc<Group> {
+/// One endpoint that takes one call at a time.
+pub(in crate::path::overload) fn snapshot() -> Arc<Snapshot> {
     let text = "pools: {p: {endpoints: [{url: http://a}], concurrency: {algorithm: fixed, limit: 1}}}\n\
                 routes: {r: {targets: [{pool: p}]}}";
     let config = config::load(text, &|_| None).unwrap().config;
-    let snapshot = Arc::new(Snapshot::build(config, &Metrics::new().unwrap(), None).unwrap());
-    Group::new(&Clock::new(), &snapshot, Members { topics: vec![0], pools: vec![0] })
+    Arc::new(Snapshot::build(config, &Metrics::new().unwrap(), None).unwrap())
+}
+
+/// A group of it.
+fn group() -> Arc<Group> {
+    Group::new(&Clock::new(), &snapshot(), Members { topics: vec![0], pools: vec![0] })
+}
+
+/// A limiter whose first tick is a mistake of Weir's own.
+#[derive(Debug)]
+struct Stumbles {
+    ticks: Arc<AtomicU32>,
+}
+
+impl Limiter for Stumbles {
+    fn admit(&mut self, _: Duration, _: Attempt) -> Option<Place> {
+        Some(Place::new(0))
+    }
+
+    fn observe(&mut self, _: Duration, _: &Place, _: Seen) {}
+
+    fn release(&mut self, _: Duration, _: Place, _: End) {}
+
+    fn tick(&mut self, _: Duration) {
+        if self.ticks.fetch_add(1, Ordering::SeqCst) == 0 {
+            // Without a word: other tests of this process listen to what panics say.
+            std::panic::resume_unwind(Box::new("in a tick"));
+        }
+    }
+
+    fn read(&self, _: Duration) -> Reading {
+        Reading::default()
+    }
+}
+
+/// A group with a call under way, in which time stumbles at its first step; `ticks` counts them.
+pub(in crate::path::overload) fn stumbling(clock: &Clock, ticks: &Arc<AtomicU32>) -> Arc<Group> {
+    let snapshot = snapshot();
+    let members = Members { topics: vec![0], pools: vec![0] };
+    let mut plan = plan::of(&snapshot, &members);
+    plan.pools[0].endpoints[0].limiter = Box::new(Stumbles { ticks: ticks.clone() });
+    let group = Group::new(clock, &snapshot, members);
+    group.lock().dispatcher = Dispatcher::new(clock.now(), plan);
+    started(&group);
+    group
 }
 
 /// A call, of which nobody but the dispatcher knows.
@@ -20,6 +67,7 @@ fn arrive(group: &Group) -> Admission {
         segment: 0,
         priority: Priority::Realtime,
         targets: Targets::NONE.with(0),
+        dialect: Dialect::OpenAi,
         bound: None,
         prompt_tokens: 10,
         tokens: 20,

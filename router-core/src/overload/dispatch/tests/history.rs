@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::rig::*;
 use crate::config::Balance;
+use crate::dialect::{Dialect, DialectSet};
 use crate::overload::dispatch::*;
 use crate::overload::limiter::{End, Seen};
 
@@ -81,6 +82,7 @@ impl World {
             segment: self.random.random_range(0..self.segments),
             priority: if self.one_in(3) { Priority::Batch } else { Priority::Realtime },
             targets: if self.one_in(4) { Targets(self.random.random()) } else { Targets::ALL },
+            dialect: if self.one_in(3) { Dialect::Anthropic } else { Dialect::OpenAi },
             bound: self.one_in(8).then(|| self.random.random_range(0..4)),
             prompt_tokens,
             tokens: prompt_tokens + self.random.random_range(0..1_000),
@@ -130,8 +132,11 @@ impl World {
 
     fn see(&mut self) {
         let Some(at) = self.pick() else { return };
-        let seen =
-            if self.one_in(2) { Seen::FirstToken } else { Seen::Tokens(self.random.random_range(0..300)) };
+        let seen = match self.random.random_range(0..8) {
+            0..4 => Seen::FirstToken,
+            4 => Seen::Whole,
+            _ => Seen::Tokens(self.random.random_range(0..300)),
+        };
         let out = self.rig.seen(self.running[at], seen);
         self.hear(out);
     }
@@ -255,6 +260,7 @@ fn plan(random: &mut SmallRng, limits: &mut Vec<Arc<AtomicU32>>) -> Plan {
                 label: format!("{target}"),
                 pool: random.random_range(0..count),
                 weight: random.random_range(0..4),
+                dialects: DialectSet { openai: true, anthropic: some(random) },
             })
             .collect(),
         when_full: if some(random) { WhenFull::Wait } else { WhenFull::Spill },

@@ -60,6 +60,19 @@ fn a_first_token_makes_room_where_those_without_one_are_counted() {
 }
 
 #[test]
+fn what_was_to_be_a_stream_and_comes_whole_waits_for_no_first_token() {
+    let mut rig = Rig::new(simple(1, &[1.0]));
+    let start = rig.start(&call());
+    let waits = rig.queue(&call());
+    for _ in 0..2 {
+        assert_eq!(rig.seen(start.permit, Seen::Whole), []);
+        assert_eq!((rig.dispatcher.pools[0].awaiting, rig.dispatcher.pools[0].whole), (0, 1));
+    }
+    assert_eq!(rig.next(start.permit)[0].call, waits);
+    assert_eq!((rig.dispatcher.pools[0].awaiting, rig.dispatcher.pools[0].whole), (1, 0));
+}
+
+#[test]
 fn least_request_spreads_and_round_robin_takes_turns() {
     for balance in [Balance::LeastRequest, Balance::RoundRobin] {
         let mut plan = simple(0, &[1.0]);

@@ -1,7 +1,7 @@
 //! A new plan while calls are under way.
 
 use super::rig::*;
-use crate::dialect::Shed;
+use crate::dialect::{Dialect, DialectSet, Shed};
 use crate::overload::dispatch::*;
 
 fn reload(rig: &mut Rig, plan: Plan) -> Vec<Decision> {
@@ -75,4 +75,29 @@ fn an_endpoint_that_comes_back_while_it_still_works_keeps_count() {
     reload(&mut rig, simple(1, &[1.0]));
     let waits = rig.queue(&call());
     assert_eq!(rig.next(start.permit)[0].call, waits);
+}
+
+#[test]
+fn waiting_calls_go_on_where_their_dialect_is_still_spoken() {
+    let plan = || {
+        let mut plan = simple(1, &[1.0]);
+        plan.topics = vec![topic("t", &[(0, 1), (1, 1)])];
+        plan.pools = vec![pool("a", &[1]), pool("b", &[1])];
+        plan
+    };
+    let mut rig = Rig::new(plan());
+    let under_way = [rig.start(&call()), rig.start(&call())];
+    let anthropic = Arrival { dialect: Dialect::Anthropic, ..call() };
+    let first = rig.queue(&anthropic);
+    let second = rig.queue(&call());
+    let bound = rig.queue(&Arrival { bound: Some(0), ..anthropic });
+    let mut less = plan();
+    less.topics[0].targets[0].dialects = DialectSet { openai: true, anthropic: false };
+    let out = reload(&mut rig, less);
+    assert_eq!(out.iter().map(dropped).collect::<Vec<_>>(), [(bound, Shed::NoEndpoint)]);
+    for (pool, next) in [(0, second), (1, first)] {
+        let ends = under_way.iter().find(|start| start.pool == pool).unwrap();
+        let started = rig.next(ends.permit);
+        assert_eq!((started.len(), started[0].call, started[0].pool), (1, next, pool));
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::config::Balance;
-use crate::dialect::Shed;
+use crate::dialect::{Dialect, DialectSet, Shed};
 use crate::overload::dispatch::*;
 use crate::overload::limiter::{Attempt, End, Limiter, Place, Reading, Seen};
 
@@ -101,6 +101,7 @@ pub(super) fn topic(name: &str, targets: &[(usize, u32)]) -> Topic {
         label: format!("{pool}/{index}"),
         pool: *pool,
         weight: *weight,
+        dialects: DialectSet::ALL,
     };
     Topic {
         name: name.into(),
@@ -120,6 +121,7 @@ pub(super) fn call() -> Arrival {
         segment: 0,
         priority: Priority::Realtime,
         targets: Targets::ALL,
+        dialect: Dialect::OpenAi,
         bound: None,
         prompt_tokens: 20,
         tokens: 100,

@@ -13,6 +13,7 @@ use super::super::{
 enum Step {
     Admit { stream: bool },
     FirstToken(usize),
+    Whole(usize),
     Tokens(usize, u32),
     Release(usize, End),
     Pass { milliseconds: u64, ticks: bool },
@@ -43,6 +44,7 @@ fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => proptest::bool::weighted(0.6).prop_map(|stream| Step::Admit { stream }),
         3 => any::<usize>().prop_map(Step::FirstToken),
+        1 => any::<usize>().prop_map(Step::Whole),
         1 => (any::<usize>(), 0_u32..100).prop_map(|(which, count)| Step::Tokens(which, count)),
         4 => (any::<usize>(), end).prop_map(|(which, end)| Step::Release(which, end)),
         3 => (0_u64..200, Just(true)).prop_map(|(milliseconds, ticks)| Step::Pass { milliseconds, ticks }),
@@ -63,6 +65,9 @@ fn apply(limiter: &mut dyn Limiter, held: &mut Vec<Place>, now: &mut Duration, s
         Step::FirstToken(which) if !held.is_empty() => {
             limiter.observe(*now, &held[index(which)], Seen::FirstToken);
         }
+        Step::Whole(which) if !held.is_empty() => {
+            limiter.observe(*now, &held[index(which)], Seen::Whole);
+        }
         Step::Tokens(which, count) if !held.is_empty() => {
             limiter.observe(*now, &held[index(which)], Seen::Tokens(count));
         }
@@ -76,7 +81,7 @@ fn apply(limiter: &mut dyn Limiter, held: &mut Vec<Place>, now: &mut Duration, s
                 limiter.tick(*now);
             }
         }
-        Step::FirstToken(_) | Step::Tokens(..) | Step::Release(..) => {}
+        Step::FirstToken(_) | Step::Whole(_) | Step::Tokens(..) | Step::Release(..) => {}
     }
 }
 

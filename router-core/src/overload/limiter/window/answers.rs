@@ -2,6 +2,9 @@
 //! do tell for the others: servers take attempts in turn, so when a stream has its first token, what was sent
 //! before it has its own as well (the overtaking rule). Below that the whole answer takes the first token's
 //! place.
+//!
+//! Some servers stream nothing, whatever they are asked for. The head of an answer tells, which comes with its end: so
+//! an endpoint that sends most answers whole is expected to go on so.
 
 use std::collections::VecDeque;
 
@@ -21,6 +24,13 @@ const STREAMS_ENOUGH: f64 = 0.5;
 
 /// Above this share of streams the others hardly matter.
 const STREAMS_NEARLY_ALL: f64 = 0.85;
+
+/// What comes where streams are asked for is a mean over about so many answers: those of a server that has learned to
+/// stream are streams to the window within a dozen.
+const CAME_ANSWERS: f64 = 16.0;
+
+/// Above this share of them that come whole, streams are not expected.
+const WHOLE_EXPECTED: f64 = 0.5;
 
 /// First-token time until a stream has shown one.
 const USUAL_SECONDS: f64 = 0.3;
@@ -43,6 +53,17 @@ pub(super) enum Measure {
     WholeAnswer,
 }
 
+/// How an answer comes, or is expected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As a stream.
+    Stream,
+    /// In one piece.
+    Whole,
+    /// In one piece, though a stream was asked for.
+    Unstreamed,
+}
+
 /// An attempt whose answer does not stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hidden {
@@ -57,6 +78,9 @@ pub(super) struct Answers {
     measure: Measure,
     attempts: u32,
     streams: f64,
+    /// Of those that were asked for, and the part of them that came whole.
+    came: u32,
+    whole: f64,
     /// In the order in which they started. Some may have ended.
     hidden: VecDeque<Hidden>,
     usual: f64,
@@ -65,7 +89,15 @@ pub(super) struct Answers {
 impl Answers {
     pub(super) fn new() -> Self {
         let hidden = VecDeque::new();
-        Self { measure: Measure::FirstToken, attempts: 0, streams: 1.0, hidden, usual: USUAL_SECONDS }
+        Self {
+            measure: Measure::FirstToken,
+            attempts: 0,
+            streams: 1.0,
+            came: 0,
+            whole: 0.0,
+            hidden,
+            usual: USUAL_SECONDS,
+        }
     }
 
     pub(super) fn measure(&self) -> Measure {
@@ -76,8 +108,21 @@ impl Answers {
     /// measure has changed.
     pub(super) fn count(&mut self, stream: bool) -> bool {
         self.attempts = self.attempts.saturating_add(1);
-        let gain = (1.0 / (STREAMS_ASSUMED + f64::from(self.attempts))).max(1.0 / SHARE_ATTEMPTS);
-        self.streams += gain * (f64::from(u8::from(stream)) - self.streams);
+        self.streams += self.gain() * (f64::from(u8::from(stream)) - self.streams);
+        self.change()
+    }
+
+    /// One that was counted as a stream was none. Returns whether the measure has changed.
+    pub(super) fn uncount(&mut self) -> bool {
+        self.streams = (self.streams - self.gain()).max(0.0);
+        self.change()
+    }
+
+    fn gain(&self) -> f64 {
+        (1.0 / (STREAMS_ASSUMED + f64::from(self.attempts))).max(1.0 / SHARE_ATTEMPTS)
+    }
+
+    fn change(&mut self) -> bool {
         let measure = match self.measure {
             Measure::FirstToken if self.streams < STREAMS_TOO_FEW => Measure::WholeAnswer,
             Measure::WholeAnswer if self.streams > STREAMS_ENOUGH => Measure::FirstToken,
@@ -91,15 +136,32 @@ impl Answers {
         changed
     }
 
+    /// What was asked for as a stream came so.
+    pub(super) fn came(&mut self, form: Form) {
+        self.came = self.came.saturating_add(1);
+        let gain = (1.0 / f64::from(self.came)).max(1.0 / CAME_ANSWERS);
+        self.whole += gain * (f64::from(u8::from(form == Form::Unstreamed)) - self.whole);
+    }
+
+    /// How an answer is expected to come.
+    pub(super) fn expected(&self, asked_stream: bool) -> Form {
+        match asked_stream {
+            true if self.whole > WHOLE_EXPECTED => Form::Unstreamed,
+            true => Form::Stream,
+            false => Form::Whole,
+        }
+    }
+
     /// Whether so many answers hide their first token that those that show it are few.
     pub(super) fn many_hidden(&self) -> bool {
         self.streams < STREAMS_NEARLY_ALL
     }
 
-    /// An attempt that does not stream has started.
+    /// An attempt does not stream: of one that has just started that is known, of others it turns out.
     pub(super) fn hide(&mut self, hidden: Hidden) {
         if self.measure == Measure::FirstToken {
-            self.hidden.push_back(hidden);
+            let after = self.hidden.partition_point(|other| other.started <= hidden.started);
+            self.hidden.insert(after, hidden);
         }
     }
 

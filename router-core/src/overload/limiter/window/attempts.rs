@@ -3,7 +3,7 @@
 
 use super::super::samples::Sample;
 use super::FirstTokenWindow;
-use super::answers::{Hidden, Measure};
+use super::answers::{Form, Hidden, Measure};
 use super::probe::Probe;
 
 /// Samples of an idle server that a slow start takes without asking whether anything was held back.
@@ -23,7 +23,7 @@ const IDLE_RATIO: f64 = 0.5;
 pub(super) struct Underway {
     pub(super) started: f64,
     pub(super) prompt_tokens: u32,
-    pub(super) stream: bool,
+    pub(super) form: Form,
     pub(super) awaiting: bool,
     pub(super) decoding: bool,
     /// Until when its tokens were told of.
@@ -113,10 +113,37 @@ impl FirstTokenWindow {
         }
     }
 
-    pub(super) fn first_token(&mut self, now: f64, number: u64) {
-        let Some(underway) = self.slots.get_mut(number).filter(|one| one.stream && !one.decoding) else {
+    /// An answer comes whole of which a stream was asked for: it has been one that does not stream all along.
+    pub(super) fn whole(&mut self, now: f64, number: u64) {
+        let Some(underway) =
+            self.slots.get_mut(number).filter(|one| one.form != Form::Whole && !one.decoding)
+        else {
             return;
         };
+        self.answers.came(Form::Unstreamed);
+        if std::mem::replace(&mut underway.form, Form::Unstreamed) != Form::Stream {
+            return;
+        }
+        let hidden = Hidden { number, started: underway.started };
+        self.ages.left(hidden.started);
+        self.answers.hide(hidden);
+        if self.answers.uncount() {
+            self.change_measure(now);
+        }
+        // Those of its kind that started when it did are taken to have their first token by now.
+        self.sweep(now);
+    }
+
+    pub(super) fn first_token(&mut self, now: f64, number: u64) {
+        let Some(underway) =
+            self.slots.get_mut(number).filter(|one| one.form != Form::Whole && !one.decoding)
+        else {
+            return;
+        };
+        self.answers.came(Form::Stream);
+        if underway.form != Form::Stream {
+            return;
+        }
         underway.decoding = true;
         underway.told = now;
         underway.awaiting = false;
@@ -165,7 +192,11 @@ impl FirstTokenWindow {
             let whole = self.answers.measure() == Measure::WholeAnswer;
             let tokens = if whole { output_tokens.unwrap_or_default() } else { underway.prompt_tokens };
             let waited = now - underway.started;
-            self.settle(now, underway, Sample { waited, tokens, measured: whole || underway.stream });
+            self.settle(
+                now,
+                underway,
+                Sample { waited, tokens, measured: whole || underway.form == Form::Stream },
+            );
         }
     }
 

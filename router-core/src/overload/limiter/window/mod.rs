@@ -43,7 +43,7 @@ use std::time::Duration;
 pub use self::settings::FirstTokenWindowSettings;
 
 use self::ages::Ages;
-use self::answers::{Answers, Hidden, Measure};
+use self::answers::{Answers, Form, Hidden, Measure};
 use self::attempts::{Role, Underway};
 use self::base::Base;
 use self::decode_cap::DecodeCap;
@@ -249,24 +249,24 @@ impl Limiter for FirstTokenWindow {
             self.sight.blocked = now;
             return None;
         }
-        if self.answers.count(attempt.stream) {
+        let form = self.answers.expected(attempt.stream);
+        if self.answers.count(form == Form::Stream) {
             self.change_measure(now);
         }
         self.expect(now);
         self.awaiting += 1;
         let role = self.role(now);
-        let Attempt { prompt_tokens, stream } = attempt;
         let place = self.slots.insert(Underway {
             started: now,
-            prompt_tokens,
-            stream,
+            prompt_tokens: attempt.prompt_tokens,
+            form,
             awaiting: true,
             decoding: false,
             told: now,
             role,
         });
         self.foreign.admitted(now, self.unseen());
-        if stream {
+        if form == Form::Stream {
             self.ages.started(now);
         } else {
             self.answers.hide(Hidden { number: place.0, started: now });
@@ -277,6 +277,7 @@ impl Limiter for FirstTokenWindow {
     fn observe(&mut self, now: Duration, place: &Place, seen: Seen) {
         match seen {
             Seen::FirstToken => self.first_token(now.as_secs_f64(), place.0),
+            Seen::Whole => self.whole(now.as_secs_f64(), place.0),
             Seen::Tokens(count) => self.tokens(now.as_secs_f64(), place.0, count),
         }
     }
@@ -287,7 +288,7 @@ impl Limiter for FirstTokenWindow {
         let Some(underway) = self.slots.remove(&place) else { return };
         if underway.decoding {
             self.decode_cap.decoding_ended();
-        } else if underway.stream {
+        } else if underway.form == Form::Stream {
             self.ages.left(underway.started);
         }
         match end {

@@ -57,6 +57,16 @@ impl Driven {
         }
     }
 
+    /// One attempt after the other of which a stream is asked for and the whole answer comes, after `wait`.
+    fn come_whole(&mut self, count: u32, wait: f64) {
+        for _ in 0..count {
+            let place = self.admit().unwrap();
+            self.pass(wait);
+            self.window.observe(self.now, &place, Seen::Whole);
+            self.release(place, WHOLE);
+        }
+    }
+
     /// One attempt after the other, each with its first token after `wait` and its end at once.
     fn serve(&mut self, count: u32, wait: f64) {
         for _ in 0..count {
@@ -412,4 +422,64 @@ fn a_stream_that_shows_no_token_counts_by_its_end() {
     }
     driven.pass(0.05);
     assert_eq!(driven.read().base_first_token.map(millis), Some(500));
+}
+
+#[test]
+fn a_whole_answer_that_should_have_been_a_stream_is_no_first_token() {
+    let mut driven = window();
+    // The first of all, before anything is known, and some among many others.
+    for count in [1, 30, 30] {
+        driven.come_whole(1, 5.0);
+        driven.serve(count, 0.1);
+    }
+    let reading = driven.read();
+    assert_eq!(
+        (reading.base_first_token.map(millis), reading.first_token.map(millis)),
+        (Some(100), Some(100))
+    );
+    assert_eq!((reading.inflight, reading.awaiting_first_token), (0, 0));
+}
+
+/// Any number of callers of a server that answers twenty at a time, each whole after a second: how many it answers in a
+/// minute, and how many it has at most.
+fn of_a_server_that_streams_nothing(asked: bool) -> (usize, usize) {
+    let mut driven = window();
+    let attempt = Attempt { stream: asked, ..STREAM };
+    let (mut queue, mut served) = (VecDeque::new(), VecDeque::<(Duration, Place)>::new());
+    let (mut answered, mut most) = (0, 0);
+    for _ in 0..1_200 {
+        queue.extend(std::iter::from_fn(|| driven.window.admit(driven.now, attempt)));
+        most = most.max(queue.len() + served.len());
+        let free = 20 - served.len();
+        let next = queue.drain(..free.min(queue.len()));
+        served.extend(next.map(|place| (driven.now + Duration::from_secs(1), place)));
+        driven.pass(0.05);
+        while served.front().is_some_and(|(until, _)| *until <= driven.now)
+            && let Some((_, place)) = served.pop_front()
+        {
+            if asked {
+                driven.window.observe(driven.now, &place, Seen::Whole);
+            }
+            driven.release(place, WHOLE);
+            answered += 1;
+        }
+    }
+    (answered, most)
+}
+
+#[test]
+fn a_server_that_streams_nothing_is_treated_alike_whatever_is_asked_for() {
+    let ((answered, most), (expected, expected_most)) =
+        (of_a_server_that_streams_nothing(true), of_a_server_that_streams_nothing(false));
+    assert!(answered.abs_diff(expected) < expected / 20, "{answered} instead of {expected}");
+    assert!(most < 2 * expected_most, "{most} instead of {expected_most}");
+}
+
+#[test]
+fn a_server_that_has_learned_to_stream_is_soon_known_by_its_first_tokens() {
+    let mut driven = window();
+    driven.come_whole(400, 1.0);
+    assert!(driven.read().base_first_token.is_some_and(|base| millis(base) >= 999));
+    driven.serve(400, 0.1);
+    assert_eq!(driven.read().base_first_token.map(millis), Some(100));
 }
