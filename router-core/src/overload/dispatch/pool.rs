@@ -326,7 +326,9 @@ impl Pool {
             self.pace.blocked(now);
         }
         self.pace.tick(now, elapsed);
-        self.first_token.tick(now, elapsed);
+        if self.sum.free > 0 {
+            self.first_token.tick(now, elapsed);
+        }
         self.sum = self.read(now);
         let whole_awaiting = f64::from(self.sum.awaiting.saturating_sub(self.awaiting));
         self.whole_awaiting = (whole_awaiting / f64::from(self.whole.max(1))).min(1.0);

@@ -26,7 +26,8 @@ const BASES_LEAST: f64 = 1.5;
 const ARRIVAL: f64 = 0.95;
 /// Time constant of mean and deviation, seconds.
 const MEMORY: f64 = 2.0;
-/// Without a sample for so long the estimate decays, by so much each tick: refusing everybody brings no samples.
+/// Without a sample for so long the estimate decays, by so much each tick: refusing everybody brings no samples. Not
+/// while the pool has no room for a call: then there are none for another reason, and what was known is still so.
 const STALE: Duration = Duration::from_secs(1);
 const DECAY: f64 = 0.99;
 /// Calls per second that start at the least, where calls wait: a rate of zero would predict for ever.

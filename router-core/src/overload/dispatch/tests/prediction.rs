@@ -161,6 +161,22 @@ fn a_bad_time_is_forgotten_without_samples() {
 }
 
 #[test]
+fn a_bad_time_is_not_forgotten_while_there_is_no_room_for_another_call() {
+    let mut rig = Rig::new(simple(1, &[1.0]));
+    let start = rig.start(&call());
+    rig.pass(900 * MS);
+    rig.seen(start.permit, Seen::FirstToken);
+    rig.pass(5 * SEC);
+    let waits = rig.queue(&patient(2 * SEC));
+    let out = rig.pass(SEC);
+    assert_eq!(
+        dropped(&out[0]),
+        (waits, Shed::Expired),
+        "it takes 0.9 s upstream, and that is known to vary"
+    );
+}
+
+#[test]
 fn refusing_everybody_ends_by_itself() {
     let mut rig = Rig::new(simple(1, &[1.0]));
     let mut refused_in_the_end = 0;

@@ -1,41 +1,40 @@
 //! Less than one attempt at a time. Gateways that share a slow server cannot each keep one attempt waiting there:
 //! sixteen of them make a queue of sixteen, which at eight slots is six seconds. Nor does the queue show in the window,
-//! which is as small as it can be. So where first tokens come late with a small window a gateway sends one attempt and
-//! then pauses, for as long as makes its part of one attempt on the mean:
+//! which is as small as it can be. So where first tokens come late although a gateway sends so little, it sends one
+//! attempt at a time and pauses after it, for as long as makes its part of one waiting attempt in the mean:
 //!
 //! ```text
-//! part   on each first token of wait t: part · clamp((max(te, 0.3 · objective) + s0) / t, 0.7, 1.2), 2/N … 1
-//! pause  after it, if part < 1: min(5 s, t · (1 − part) / part) · U(0.75, 1.25)
+//! aim     max(te, 0.25 · objective) + s0: what an attempt is to wait at the server
+//! part    on each first token of wait t: part · clamp(aim / t, 0.7, 1.15), max(1/N, 0.7 · r · aim) … 1
+//! pause   after it, if part < 1: aim · (1 − part) / part · U(0.75, 1.25)
 //! ```
 //!
-//! The rule is overload.md's 8.6.7 (fractional window) without its own growth: from one attempt on the window rules.
-//! Where the server tells of its queue (`foreign`) there is nothing to guess, and this does nothing.
+//! While there are pauses the window stays at its least: that calls are held back then does not say that it is too
+//! small. From one attempt on the window rules. Where the server tells of its queue (`foreign`) there is nothing to
+//! guess, and this does nothing.
 //!
-//! Simulated, eight slots, 8 and 16 gateways without gauges: 0.77 to 0.89 and 0.50 to 0.88 of what is attainable at
-//! 1.5 and 3 times the capacity, in place of 0.00 to 0.38. Halved at each late first token, and with pauses of up to
-//! 30 s as there, sixteen gateways at a fast server pause for what is their own queue (0.90 in place of 0.98 at 3 times
-//! its capacity); with a floor of 1/N they pause for too long.
+//! Worked example: 16 gateways, a server with 2.6 answers a second, an objective of 2 s. The aim is 0.6 s, by Little's
+//! law a gateway's part is 2.6 / 16 · 0.6 = 0.1 of an attempt, and after each it pauses for 5.5 s.
+//!
+//! Simulated, eight slots, 8 and 16 gateways without gauges: 0.82 to 0.91 of what is attainable at 1.5 and 3 times the
+//! capacity, with queues 0.75 to 0.90. The pause is not in proportion to the last wait, as in overload.md's 8.6.7: the
+//! shorter that was by chance, the more would follow at once. And where the window grew in the pauses up to ten calls
+//! went when they were over: sixteen gateways reached 0.67 at 3 times the capacity, with queues 0.50.
+//!
+//! Limits: all gateways together send at least one attempt in the time that is aimed at. A server that answers less
+//! often has a queue all the same.
 
 use super::FirstTokenWindow;
+use super::sight::Sight;
 
 /// First-token time at the server that is aimed at, as a part of the objective: the rest is for the queue in Weir.
-const AIM_RATIO: f64 = 0.3;
+const AIM_RATIO: f64 = 0.25;
 
-/// A gateway's least part, as a multiple of its share of one attempt: all together two attempts wait, so that the
-/// server's next is there when it is free.
-const PART_MIN: f64 = 2.0;
-
-/// The change at one first token, down and up: one that is late by chance is made up for by two that are not.
-const STEP: (f64, f64) = (0.7, 1.2);
-
-/// However long the queue, a gateway looks again after this: the queue of a pool is another one within seconds.
-const PAUSE_SECONDS_MAX: f64 = 5.0;
+/// The change at one first token, down and up: one that is late by chance is made up for by three that are not.
+const STEP: (f64, f64) = (0.7, 1.15);
 
 /// Pauses differ by so much, or gateways would come together again.
 const SPREAD: (f64, f64) = (0.75, 1.25);
-
-/// From this window on there is enough under way for the window's own rules.
-const WINDOW_SMALL: f64 = 3.0;
 
 /// The shortest wait that is reckoned with.
 const WAIT_SECONDS_MIN: f64 = 1e-3;
@@ -43,8 +42,10 @@ const WAIT_SECONDS_MIN: f64 = 1e-3;
 /// One gateway's part of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fraction {
+    /// One is an attempt at a time, or any number.
     part: f64,
-    part_min: f64,
+    /// Its equal share of one attempt, and its least part.
+    share: f64,
     aim: f64,
     /// When the pause is over.
     resumes: f64,
@@ -53,37 +54,45 @@ pub(super) struct Fraction {
 impl Fraction {
     /// One of so many gateways, with an objective in seconds.
     pub(super) fn new(gateways: u32, objective: f64) -> Self {
-        let part_min = (PART_MIN / f64::from(gateways)).min(1.0);
-        Self { part: 1.0, part_min, aim: AIM_RATIO * objective, resumes: f64::NEG_INFINITY }
+        Self {
+            part: 1.0,
+            share: 1.0 / f64::from(gateways),
+            aim: AIM_RATIO * objective,
+            resumes: f64::NEG_INFINITY,
+        }
     }
 
-    fn first_token(&mut self, now: f64, waited: f64, base: f64, allowed: f64) {
+    fn first_token(&mut self, now: f64, waited: f64, sight: &Sight) {
         let waited = waited.max(WAIT_SECONDS_MIN);
+        let aim = self.aim.max(sight.allowed) + sight.base;
         let (down, up) = STEP;
-        let change = ((self.aim.max(allowed) + base) / waited).clamp(down, up);
-        self.part = (self.part * change).clamp(self.part_min, 1.0);
-        if self.part < 1.0 {
-            let pause = (waited * (1.0 - self.part) / self.part).min(PAUSE_SECONDS_MAX);
-            let (least, most) = SPREAD;
-            self.resumes = now + pause * (least + (most - least) * unit(now, waited));
-        }
+        // No run of late ones holds back much more than what goes: after a burst the server is as fast as before.
+        let least = self.share.max(down * sight.rate * aim).min(1.0);
+        self.part = (self.part * (aim / waited).clamp(down, up)).clamp(least, 1.0);
+        let pause = aim * (1.0 / self.part - 1.0);
+        // A call that came only some time after the last pause does not put off the next one by so much.
+        let idle = (now - waited - self.resumes).clamp(0.0, pause);
+        let (least, most) = SPREAD;
+        self.resumes = now - idle + pause * (least + (most - least) * unit(now, waited));
     }
 }
 
 impl FirstTokenWindow {
     /// A first token has come, of an attempt that waited so long.
     pub(super) fn learn_part(&mut self, now: f64, waited: f64) {
-        if let Some(fraction) = &mut self.fraction
-            && self.growth.window() < WINDOW_SMALL
-        {
-            fraction.first_token(now, waited, self.sight.base, self.sight.allowed);
+        if let Some(fraction) = &mut self.fraction {
+            fraction.first_token(now, waited, &self.sight);
         }
+    }
+
+    /// Whether attempts go one at a time, with pauses.
+    pub(super) fn pauses(&self, now: f64) -> bool {
+        !self.foreign.is_heard(now) && self.fraction.is_some_and(|fraction| fraction.part < 1.0)
     }
 
     /// How many attempts may start, where it is a matter of less than one.
     pub(super) fn room_of_part(&self, now: f64) -> Option<u32> {
-        let small = self.growth.window() < WINDOW_SMALL && !self.foreign.is_heard(now);
-        let fraction = self.fraction.as_ref().filter(|fraction| small && fraction.part < 1.0)?;
+        let fraction = self.fraction.as_ref().filter(|_| self.pauses(now))?;
         Some(if now < fraction.resumes { 0 } else { 1_u32.saturating_sub(self.awaiting) })
     }
 }
@@ -135,13 +144,37 @@ mod tests {
 
     #[test]
     fn late_first_tokens_make_a_pause_and_early_ones_end_it() {
-        let (mut window, now) = after(&[6.0, 6.0, 6.0]);
-        // A third of an attempt: two waits, but no more than 5 s, give or take a quarter.
+        let (mut window, now) = after(&[6.0; 10]);
+        // A sixteenth of an attempt: 9 s, give or take a quarter.
         assert_eq!(window.read(now).free, 0);
-        assert_eq!(free_after(&mut window, now, 3), 0);
-        assert_eq!(free_after(&mut window, now, 7), 1);
-        let quick = [&[6.0, 6.0, 6.0][..], &[0.1; 20]].concat();
+        assert_eq!(free_after(&mut window, now, 6), 0);
+        assert_eq!(free_after(&mut window, now, 12), 1);
+        let quick = [&[6.0; 10][..], &[0.1; 40]].concat();
         let (window, now) = after(&quick);
+        assert!(window.read(now).free > 0);
+    }
+
+    #[test]
+    fn one_short_wait_does_not_end_the_pauses() {
+        let (mut window, now) = after(&[&[6.0; 10][..], &[0.05]].concat());
+        assert_eq!(free_after(&mut window, now, 3), 0);
+    }
+
+    #[test]
+    fn calls_held_back_in_a_pause_do_not_all_go_when_it_is_over() {
+        let (mut window, mut now) = after(&[&[6.0; 10][..], &[0.05]].concat());
+        let mut places = Vec::new();
+        for _ in 0..400 {
+            now += TICK;
+            window.tick(now);
+            places.extend(window.admit(now, STREAM));
+        }
+        assert_eq!(places.len(), 1);
+    }
+
+    #[test]
+    fn one_late_first_token_of_many_is_no_reason_to_pause() {
+        let (window, now) = after(&[&[0.05; 40][..], &[1.5]].concat());
         assert!(window.read(now).free > 0);
     }
 
@@ -150,7 +183,16 @@ mod tests {
         let (mut window, now) = after(&[6.0, 6.0, 6.0]);
         window.hear(now, Gauges { waiting: 0, running: 8 });
         assert_eq!(window.read(now).free, 1);
-        assert!(FirstTokenWindow::new(FirstTokenWindowSettings::default()).fraction.is_none());
+        let fraction = |gateways| {
+            FirstTokenWindow::new(FirstTokenWindowSettings {
+                gateways,
+                ..FirstTokenWindowSettings::default()
+            })
+            .fraction
+        };
+        assert!(fraction(1).is_none());
+        assert!(fraction(2).is_none(), "one each is what keeps the server busy");
+        assert!(fraction(3).is_some());
     }
 
     #[test]

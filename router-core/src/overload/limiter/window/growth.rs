@@ -94,6 +94,11 @@ impl Growth {
         self.window = (self.window - 1.0).max(self.window_min);
     }
 
+    /// The window is as small as it may be, and is known to have been too large.
+    pub(super) fn shrink(&mut self) {
+        (self.window, self.slow_start) = (self.window_min, false);
+    }
+
     pub(super) fn step(&mut self, sight: &Sight) {
         if !sight.base_known && sight.awaiting > 0 {
             self.pace(sight);

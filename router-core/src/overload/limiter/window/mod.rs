@@ -312,7 +312,11 @@ impl Limiter for FirstTokenWindow {
             self.forget(now);
             self.look(now);
         }
-        self.growth.step(&self.sight);
+        if self.pauses(now) {
+            self.growth.shrink();
+        } else {
+            self.growth.step(&self.sight);
+        }
         self.probe.step(&self.sight, &mut self.base);
         self.decode_cap.step(now, self.slots.used());
         self.publish();

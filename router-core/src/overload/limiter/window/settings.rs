@@ -50,9 +50,9 @@ impl FirstTokenWindowSettings {
         self.first_token_objective.unwrap_or(OBJECTIVE).as_secs_f64()
     }
 
-    /// A gateway's part of an attempt, where there are others.
+    /// A gateway's part of an attempt. Two gateways with one each are no more than keeps a server busy.
     pub(super) fn fraction(&self) -> Option<Fraction> {
-        (self.gateways > 1).then(|| Fraction::new(self.gateways, self.objective()))
+        (f64::from(self.gateways) > WINDOW_MIN).then(|| Fraction::new(self.gateways, self.objective()))
     }
 
     /// Seconds to the first token of an idle endpoint that are believed.
