@@ -1,5 +1,7 @@
 //! What users of the window rely on, through its own interface.
 
+mod whole;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
