@@ -10,9 +10,9 @@
 //! P     = r · (te + s0)                       of all that are under way and hide their first token
 //! ```
 //!
-//! An answer weighs the less in all this the longer its tokens take: how long differs from answer to answer, and at 20 s
-//! by more than any wait. What has few tokens tells exactly, and soon; a stream's first token is an answer of one token.
-//! What a token takes is held to the objective for the time between tokens as that of streams is.
+//! An answer weighs the less in all this the longer its tokens take: how long differs from answer to answer, and at
+//! 20 s by more than any wait. What has few tokens tells exactly, and soon; a stream's first token is an answer of one
+//! token. What a token takes is held to the objective for the time between tokens as that of streams is.
 
 use std::collections::VecDeque;
 
