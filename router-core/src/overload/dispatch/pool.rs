@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::call::Priority;
 use super::clock::{Class, Clock};
 use super::plan::{self, Batch, Bulkhead, Counts};
-use super::predict::{FirstToken, Pace};
+use super::predict::{Estimate, FirstToken, Pace};
 use crate::config::Balance;
 use crate::overload::limiter::{Attempt, End, Limiter, Place, Reading};
 use crate::select::{least_request, round_robin};
@@ -78,6 +78,8 @@ pub(super) struct Sum {
     pub(super) decode_cap: Option<u32>,
     /// Mean base time to the first token (`s0`), seconds.
     pub(super) base: f64,
+    /// Mean time to the first token of late where the base time is known, seconds.
+    pub(super) first_token: Option<f64>,
 }
 
 impl Sum {
@@ -326,10 +328,13 @@ impl Pool {
             self.pace.blocked(now);
         }
         self.pace.tick(now, elapsed);
-        if self.sum.free > 0 {
-            self.first_token.tick(now, elapsed);
-        }
         self.sum = self.read(now);
+        let few_stream = 2 * self.whole > self.inflight;
+        let estimate = self.sum.first_token.filter(|_| few_stream);
+        let estimate = estimate.map(|mean| Estimate { mean, base: self.sum.base });
+        if self.sum.free > 0 || estimate.is_some() {
+            self.first_token.tick(now, elapsed, estimate);
+        }
         let whole_awaiting = f64::from(self.sum.awaiting.saturating_sub(self.awaiting));
         self.whole_awaiting = (whole_awaiting / f64::from(self.whole.max(1))).min(1.0);
         self.full = false;
@@ -338,7 +343,7 @@ impl Pool {
     /// What its limiters think.
     pub(super) fn read(&self, now: Duration) -> Sum {
         let mut sum = Sum { decode_cap: Some(0), ..Sum::default() };
-        let mut based = 0_u32;
+        let (mut based, mut timed, mut waited) = (0_u32, 0_u32, 0.0);
         for &index in &self.ready {
             let reading = self.endpoints[index as usize].limiter.read(now);
             sum.free = sum.free.saturating_add(reading.free);
@@ -347,10 +352,13 @@ impl Pool {
             if let Some(base) = reading.base_first_token {
                 sum.base += base.as_secs_f64();
                 based += 1;
+                waited += reading.first_token.map_or(0.0, |time| time.as_secs_f64());
+                timed += u32::from(reading.first_token.is_some());
             }
         }
         sum.inflight = self.inflight;
         sum.base /= f64::from(based.max(1));
+        sum.first_token = (timed > 0).then(|| waited / f64::from(timed));
         if let Some(cap) = self.bulkhead.inflight {
             sum.free = sum.free.min(cap.saturating_sub(self.inflight));
         }

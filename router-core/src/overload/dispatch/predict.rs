@@ -9,6 +9,8 @@
 //! given up in the queue iff  waited + upstream > patience'
 //! ```
 //!
+//! Where few answers stream, mean and deviation come of what the limiters make of whole answers, and so does `s0`.
+//!
 //! The cap alone is below 0.95 · patience', so a call with nobody ahead of it is never refused.
 
 use std::time::Duration;
@@ -141,8 +143,17 @@ impl FirstToken {
         self.last = now;
     }
 
-    pub(super) fn tick(&mut self, now: Duration, elapsed: Duration) {
-        if now.saturating_sub(self.last) > STALE {
+    /// Lets `elapsed` pass. Where no stream tells, `estimate` does if there is one.
+    pub(super) fn tick(&mut self, now: Duration, elapsed: Duration, estimate: Option<Estimate>) {
+        if now.saturating_sub(self.last) <= STALE {
+            return;
+        }
+        if let Some(Estimate { mean, base }) = estimate {
+            let gain = 1.0 - (-elapsed.as_secs_f64() / MEMORY).exp();
+            // Waits in a queue deviate by about as much as they are long.
+            self.deviation += gain * ((mean - base).max(0.0) - self.deviation);
+            self.mean += gain * (mean - self.mean);
+        } else {
             let ticks = elapsed.as_secs_f64() / TICK.as_secs_f64();
             let left = DECAY.powf(ticks);
             self.mean *= left;
@@ -157,6 +168,14 @@ impl FirstToken {
     pub(super) fn upper(&self) -> f64 {
         self.mean + DEVIATIONS * self.deviation
     }
+}
+
+/// What a pool's limiters say of first tokens that nobody sees, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Estimate {
+    pub(super) mean: f64,
+    /// Of that, what an idle server takes (`s0`).
+    pub(super) base: f64,
 }
 
 /// What the pools that a call may go to promise.
@@ -215,4 +234,21 @@ const HINT_MOST: Duration = Duration::from_secs(30);
 /// A time to wait that every client library honours.
 pub(super) fn hint(time: Duration) -> Duration {
     time.clamp(HINT_LEAST, HINT_MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_stream_tells_the_limiters_do() {
+        let mut first_token = FirstToken::new();
+        let estimate = Some(Estimate { mean: 0.5, base: 0.1 });
+        let tick = Duration::from_millis(50);
+        (20..400).for_each(|step| first_token.tick(tick * step, tick, estimate));
+        let upper = first_token.upper();
+        assert!((upper - 1.3).abs() < 0.01, "0.5 s and twice 0.4 s: {upper}");
+        (20..400).for_each(|step| first_token.tick(tick * step, tick, None));
+        assert!(first_token.upper() < 0.1, "{}", first_token.upper());
+    }
 }

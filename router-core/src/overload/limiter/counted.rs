@@ -64,7 +64,7 @@ impl<R: Rule> Counted<R> {
         underway.awaiting = false;
         self.awaiting -= 1;
         let (waited, tokens) = (now - underway.started, underway.prompt_tokens);
-        self.samples.add(now, Sample { waited, tokens, measured: true });
+        self.samples.add(now, Sample::measured(waited, tokens));
     }
 }
 

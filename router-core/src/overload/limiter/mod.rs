@@ -90,9 +90,10 @@ pub struct Reading {
     pub free: u32,
     /// First tokens (for limiters that do not see them: answers) per second.
     pub rate: f64,
-    /// Mean time to the first token of late; to the end of the answer where few answers stream.
+    /// Mean time to the first token of late: where few answers stream, what they take beside their tokens; to the end
+    /// of the answer where nobody counts these.
     pub first_token: Option<Duration>,
-    /// Time to the first token of an endpoint without a queue of its own (`s0`).
+    /// The same of an endpoint without a queue of its own (`s0`).
     pub base_first_token: Option<Duration>,
     /// Most attempts that may be under way at once, whatever they wait for; `None` if there is no such cap.
     pub decode_cap: Option<u32>,

@@ -27,6 +27,8 @@ const BUCKETS_MAX: usize = 102;
 
 const NANOS: f64 = 1e9;
 
+const MILLION: f64 = 1e6;
+
 /// One measured attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
@@ -36,6 +38,20 @@ pub(super) struct Sample {
     pub(super) tokens: u32,
     /// Whether the wait was measured; otherwise it is only known to have ended by now.
     pub(super) measured: bool,
+    /// How much it says of what goes by beside its tokens, up to 1.
+    pub(super) weight: f64,
+}
+
+impl Sample {
+    /// A wait that was measured, and that says as much as any other.
+    pub(super) fn measured(waited: f64, tokens: u32) -> Self {
+        Self { waited, tokens, measured: true, weight: 1.0 }
+    }
+
+    /// A wait that has ended by now.
+    pub(super) fn ended(waited: f64, tokens: u32) -> Self {
+        Self { waited, tokens, measured: false, weight: 0.0 }
+    }
 }
 
 /// The samples of the last seconds, added up.
@@ -50,6 +66,8 @@ pub(super) struct Summary {
     pub(super) waited_all: Option<f64>,
     /// Mean tokens.
     pub(super) tokens: Option<f64>,
+    /// Mean wait and mean tokens, of each as much as it weighs.
+    pub(super) weighed: Option<(f64, f64)>,
 }
 
 /// Times are whole nanoseconds, so that taking a bucket out again leaves no rounding behind.
@@ -61,6 +79,15 @@ struct Bucket {
     measured: u32,
     waited_nanos: u64,
     measured_nanos: u64,
+    tokens: u64,
+    weighed: Weighed,
+}
+
+/// Weights, and what they weigh, in millionths.
+#[derive(Clone, Copy, Debug, Default)]
+struct Weighed {
+    weight: u64,
+    waited: u64,
     tokens: u64,
 }
 
@@ -104,6 +131,7 @@ impl Samples {
             waited_nanos: nanos,
             measured_nanos: if sample.measured { nanos } else { 0 },
             tokens: u64::from(sample.tokens),
+            weighed: Weighed::new(&sample),
         };
         self.total.add(&one);
         self.first.get_or_insert(now);
@@ -139,6 +167,7 @@ impl Samples {
             waited: mean(total.measured_nanos as f64 / NANOS, total.measured),
             waited_all: mean(total.waited_nanos as f64 / NANOS, total.count),
             tokens: mean(total.tokens as f64, total.count),
+            weighed: total.weighed.means(),
         }
     }
 
@@ -157,6 +186,9 @@ impl Samples {
             self.total.waited_nanos -= oldest.waited_nanos;
             self.total.measured_nanos -= oldest.measured_nanos;
             self.total.tokens -= oldest.tokens;
+            self.total.weighed.weight -= oldest.weighed.weight;
+            self.total.weighed.waited -= oldest.weighed.waited;
+            self.total.weighed.tokens -= oldest.weighed.tokens;
         }
     }
 }
@@ -169,6 +201,26 @@ impl Bucket {
         self.waited_nanos += other.waited_nanos;
         self.measured_nanos += other.measured_nanos;
         self.tokens += other.tokens;
+        self.weighed.weight += other.weighed.weight;
+        self.weighed.waited += other.weighed.waited;
+        self.weighed.tokens += other.weighed.tokens;
+    }
+}
+
+impl Weighed {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut to the range of u64")]
+    fn new(sample: &Sample) -> Self {
+        let millionths = |value: f64| (value * sample.weight * MILLION).clamp(0.0, 1e15) as u64;
+        Self {
+            weight: millionths(1.0),
+            waited: millionths(sample.waited),
+            tokens: millionths(f64::from(sample.tokens)),
+        }
+    }
+
+    fn means(&self) -> Option<(f64, f64)> {
+        let mean = |sum: u64| sum as f64 / self.weight as f64;
+        (self.weight > 0).then(|| (mean(self.waited), mean(self.tokens)))
     }
 }
 
@@ -202,7 +254,7 @@ mod tests {
             while now < 40.0 {
                 now += -(1.0 - random.random::<f64>()).ln() / rate;
                 let waited = random.random::<f64>();
-                samples.add(now, Sample { waited, tokens: 1, measured: true });
+                samples.add(now, Sample::measured(waited, 1));
                 all.push((now, waited));
                 if now > 15.0 && now - ticked > 0.3 {
                     ticked = now;
@@ -219,7 +271,7 @@ mod tests {
     fn memory_is_bounded_even_if_nobody_asks() {
         let mut samples = Samples::new();
         for step in 0..100_000 {
-            samples.add(f64::from(step) * 0.03, Sample { waited: 1.0, tokens: 3, measured: true });
+            samples.add(f64::from(step) * 0.03, Sample::measured(1.0, 3));
         }
         assert!(samples.buckets.capacity() < 2 * BUCKETS_MAX);
         let summary = samples.summary(3_000.0, 5.0);
@@ -232,7 +284,7 @@ mod tests {
         let mut samples = Samples::new();
         samples.expect(0.0);
         for at in [1.0, 2.0, 9.0] {
-            samples.add(at, Sample { waited: at, tokens: 0, measured: true });
+            samples.add(at, Sample::measured(at, 0));
         }
         assert_eq!(samples.summary(10.0, 5.0).count, 3);
         assert_eq!(samples.summary(11.5, 5.0).count, 2);
@@ -242,10 +294,10 @@ mod tests {
     #[test]
     fn after_a_pause_the_rate_counts_from_the_first_attempt() {
         let mut samples = Samples::new();
-        samples.add(1.0, Sample { waited: 9.0, tokens: 0, measured: true });
+        samples.add(1.0, Sample::measured(9.0, 0));
         samples.expect(100.0);
         for step in 0..20 {
-            samples.add(100.0 + f64::from(step) * 0.05, Sample { waited: 0.1, tokens: 0, measured: true });
+            samples.add(100.0 + f64::from(step) * 0.05, Sample::measured(0.1, 0));
         }
         assert!((samples.summary(101.0, 5.0).rate - 20.0).abs() < 0.1);
     }
@@ -253,9 +305,19 @@ mod tests {
     #[test]
     fn an_estimated_wait_counts_in_the_rate_but_not_in_the_mean() {
         let mut samples = Samples::new();
-        samples.add(1.0, Sample { waited: 1.0, tokens: 0, measured: true });
-        samples.add(1.0, Sample { waited: 3.0, tokens: 0, measured: false });
+        samples.add(1.0, Sample::measured(1.0, 0));
+        samples.add(1.0, Sample::ended(3.0, 0));
         let summary = samples.summary(2.0, 5.0);
         assert_eq!((summary.count, summary.waited, summary.waited_all), (2, Some(1.0), Some(2.0)));
+    }
+
+    #[test]
+    fn what_weighs_less_counts_less_and_leaves_nothing_behind() {
+        let mut samples = Samples::new();
+        samples.add(1.0, Sample { weight: 0.25, ..Sample::measured(5.0, 100) });
+        samples.add(1.0, Sample::measured(1.0, 20));
+        samples.add(1.0, Sample::ended(9.0, 900));
+        assert_eq!(samples.summary(2.0, 5.0).weighed, Some((1.8, 36.0)));
+        assert_eq!(samples.summary(30.0, 5.0).weighed, None);
     }
 }

@@ -1,7 +1,18 @@
 //! Answers that do not stream hide their first token. While a good third of the attempts stream, those that
 //! do tell for the others: servers take attempts in turn, so when a stream has its first token, what was sent
 //! before it has its own as well (the overtaking rule). Below that the whole answer takes the first token's
-//! place.
+//! place:
+//!
+//! ```text
+//! time  = wait + slope · tokens               least squares over the last hundred or so answers
+//! e     = wait − wait at an idle server       of the answers of late, too
+//! s0    = wait at an idle server + slope · mean tokens
+//! P     = r · (te + s0)                       of all that are under way and hide their first token
+//! ```
+//!
+//! An answer weighs the less in all this the longer its tokens take: how long differs from answer to answer, and at
+//! 20 s by more than any wait. What has few tokens tells exactly, and soon; a stream's first token is an answer of one
+//! token. What a token takes is held to the objective for the time between tokens as that of streams is.
 //!
 //! Some servers stream nothing, whatever they are asked for. The head of an answer tells, which comes with its end: so
 //! an endpoint that sends most answers whole is expected to go on so.

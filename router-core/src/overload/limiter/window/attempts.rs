@@ -1,6 +1,7 @@
 //! What an attempt is to the window from its start to its end: it waits, has its first token or ends without
 //! one, and its wait may be a sample of the base time.
 
+use super::super::places;
 use super::super::samples::Sample;
 use super::FirstTokenWindow;
 use super::answers::{Form, Hidden, Measure};
@@ -81,7 +82,7 @@ impl FirstTokenWindow {
         match underway.role {
             Role::Probe if !sample.measured => self.probe.lost(),
             _ if !sample.measured => {}
-            role => self.learn(role, waited, tokens),
+            role => self.learn(role, waited, tokens, sample.weight),
         }
         if underway.role == Role::Idle && sample.measured {
             self.probe.idle_seen(now);
@@ -89,7 +90,7 @@ impl FirstTokenWindow {
     }
 
     /// What a measured wait says of the base time.
-    fn learn(&mut self, role: Role, waited: f64, tokens: f64) {
+    fn learn(&mut self, role: Role, waited: f64, tokens: f64, weight: f64) {
         let whole = self.answers.measure() == Measure::WholeAnswer;
         let usual = if self.sight.tokens > 0.0 { self.sight.tokens } else { tokens };
         if whole {
@@ -109,7 +110,7 @@ impl FirstTokenWindow {
             if !whole {
                 self.base.fit(waited, tokens, usual);
             }
-            self.probe.answered(waited, tokens, &self.base);
+            self.probe.answered(waited, tokens, weight, &self.base);
         }
     }
 
@@ -149,21 +150,17 @@ impl FirstTokenWindow {
         underway.awaiting = false;
         self.ages.served(underway.started);
         self.decode_cap.decoding_began();
-        if self.answers.measure() == Measure::WholeAnswer {
-            // It waits no longer, and what it waited is no sample among whole answers.
-            self.awaiting -= 1;
-            self.heard = now;
-            if underway.role == Role::Probe {
-                self.probe.lost();
-            }
-            return;
-        }
         let underway = *underway;
         self.heard = now;
         let waited = now - underway.started;
+        if self.answers.measure() == Measure::WholeAnswer {
+            // Among whole answers it is one of a single token.
+            self.settle(now, underway, Sample::measured(waited, 1));
+            return;
+        }
         self.answers.first_token(waited);
         self.learn_part(now, waited);
-        self.settle(now, underway, Sample { waited, tokens: underway.prompt_tokens, measured: true });
+        self.settle(now, underway, Sample::measured(waited, underway.prompt_tokens));
         while let Some(hidden) = self.answers.overtaken(underway.started) {
             self.reveal(now, hidden, now - hidden.started);
         }
@@ -181,7 +178,7 @@ impl FirstTokenWindow {
         let Some(underway) = self.slots.get_mut(hidden.number).filter(|one| one.awaiting) else { return };
         underway.awaiting = false;
         let underway = *underway;
-        self.settle(now, underway, Sample { waited, tokens: underway.prompt_tokens, measured: false });
+        self.settle(now, underway, Sample::ended(waited, underway.prompt_tokens));
     }
 
     /// An attempt has ended with an answer. If it still waited, its end is what was seen of it: of a whole
@@ -189,14 +186,30 @@ impl FirstTokenWindow {
     pub(super) fn answered(&mut self, now: f64, underway: Underway, output_tokens: Option<u32>) {
         self.heard = now;
         if underway.awaiting {
-            let whole = self.answers.measure() == Measure::WholeAnswer;
-            let tokens = if whole { output_tokens.unwrap_or_default() } else { underway.prompt_tokens };
             let waited = now - underway.started;
-            self.settle(
-                now,
-                underway,
-                Sample { waited, tokens, measured: whole || underway.form == Form::Stream },
-            );
+            let sample = match self.answers.measure() {
+                Measure::WholeAnswer => self.whole_sample(waited, output_tokens),
+                Measure::FirstToken if underway.form == Form::Stream => {
+                    Sample::measured(waited, underway.prompt_tokens)
+                }
+                Measure::FirstToken => Sample::ended(waited, underway.prompt_tokens),
+            };
+            self.settle(now, underway, sample);
+        }
+    }
+
+    /// What a whole answer tells.
+    fn whole_sample(&mut self, waited: f64, output_tokens: Option<u32>) -> Sample {
+        match output_tokens {
+            Some(tokens) => {
+                let weight = self.base.weight(f64::from(tokens));
+                if self.base.has_slope() {
+                    self.decode_cap.tokens(self.base.token_seconds(f64::from(tokens)), tokens);
+                }
+                Sample { weight, ..Sample::measured(waited, tokens) }
+            }
+            None if self.base.has_slope() => Sample::ended(waited, places(self.sight.tokens)),
+            None => Sample::measured(waited, 0),
         }
     }
 

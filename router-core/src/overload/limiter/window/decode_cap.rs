@@ -29,18 +29,18 @@ const RISE_RATIO: f64 = 0.1;
 const RISE_RATIO_MAX: f64 = 0.5;
 const HEADROOM_CLEAR: f64 = 0.2;
 
-/// What is left of the cap, or of what is under way, after a refusal.
-const REFUSED_RATIO: f64 = 0.97;
+/// What is left of the cap, or of what is under way, after a refusal: the cap is believed to within a place or two.
+const REFUSED_RATIO: f64 = 0.985;
 
 /// Growth in each interval below a cap that refusals have shown, as a ratio and at least in places: each
 /// visit to the cap costs a caller a refusal.
-const REGROWTH_RATIO: f64 = 0.005;
+const REGROWTH_RATIO: f64 = 0.002;
 const REGROWTH_MIN: f64 = 0.1;
 
 /// After so long without a refusal the growth doubles each [`DOUBLING_SECONDS`], up to that of the guard:
 /// refusals while a server restarts say nothing of what it takes afterwards. A standing cap is met sooner
-/// than this.
-const QUIET_SECONDS: f64 = 10.0;
+/// than this: what one refusal takes is grown again in eight seconds.
+const QUIET_SECONDS: f64 = 20.0;
 const DOUBLING_SECONDS: f64 = 5.0;
 
 /// A cap that is so far above what is under way means nothing and is dropped.
@@ -305,11 +305,25 @@ mod tests {
     fn refusals_lower_the_cap_once_in_twice_the_first_token_time() {
         let mut cap = DecodeCap::new(None, 2.0);
         (0..50).for_each(|_| cap.refused(10.0, 101, 1.5));
-        assert!((cap.cap() - 97.97).abs() < 1e-9);
+        assert!((cap.cap() - 99.485).abs() < 1e-9);
         cap.refused(12.9, 98, 1.5);
-        assert!((cap.cap() - 97.97).abs() < 1e-9);
+        assert!((cap.cap() - 99.485).abs() < 1e-9);
         cap.refused(13.1, 98, 1.5);
-        assert!((cap.cap() - 97.97 * 0.97).abs() < 0.1);
+        assert!((cap.cap() - 98.0 * 0.985).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_standing_cap_is_met_once_in_about_ten_seconds() {
+        let (mut cap, mut refusals) = (DecodeCap::new(None, 2.0), 0);
+        for second in 0..200_u32 {
+            let now = f64::from(second);
+            if cap.cap() >= 100.0 {
+                refusals += 1;
+                cap.refused(now, 100, 0.5);
+            }
+            cap.step(now, places(cap.cap()));
+        }
+        assert!((17..=21).contains(&refusals), "{refusals}");
     }
 
     #[test]

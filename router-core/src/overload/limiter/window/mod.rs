@@ -24,7 +24,7 @@
 //! Limits: many gateways in front of one slow pool still disturb each other; prompts of very mixed length on a
 //! small server make `r` swing; where a server shows first tokens that it did not compute the window sees no
 //! queue, and only `D` remains. With mostly non-streaming answers the whole answer takes the first token's
-//! place (`answers`).
+//! place (`answers`): a queue shows when the short ones among those that met it end.
 
 mod ages;
 mod answers;
@@ -179,7 +179,8 @@ impl FirstTokenWindow {
 
     fn look(&mut self, now: f64) {
         let old = self.sight;
-        let long = self.answers.many_hidden() || self.answers.measure() == Measure::WholeAnswer;
+        let whole = self.answers.measure() == Measure::WholeAnswer;
+        let long = self.answers.many_hidden() || whole;
         let summary = self.samples.summary(now, if long { REACH_LONG } else { REACH_FIRST_TOKEN });
         let tokens = summary.tokens.unwrap_or(old.tokens);
         let waited = summary.waited.unwrap_or(old.waited);
@@ -197,6 +198,10 @@ impl FirstTokenWindow {
             Measure::FirstToken if !self.shared => self.ages.upper_quarter(now, base + allowed),
             Measure::FirstToken | Measure::WholeAnswer => None,
         };
+        let excess = match (self.base.beside_tokens(), summary.weighed) {
+            (Some(idle), Some((waited, tokens))) if whole => self.base.beside(waited, tokens) - idle,
+            _ => waited - base,
+        };
         self.sight = Sight {
             now,
             dt: (now - old.now).max(0.0),
@@ -207,7 +212,7 @@ impl FirstTokenWindow {
             base,
             base_known: self.base.samples() > 0,
             allowed,
-            excess: waited - base,
+            excess,
             excess_waiting: age.map_or(0.0, |age| age - base),
             target: self.probe.pace(now, summary.rate) * (allowed + base) * hidden_ratio(&summary),
             awaiting: self.awaiting,
@@ -329,13 +334,18 @@ impl Limiter for FirstTokenWindow {
     fn read(&self, now: Duration) -> Reading {
         let inflight = self.slots.used();
         let sight = &self.sight;
+        // What whole answers take beside their tokens is what their first tokens take.
+        let (base, first_token) = match self.base.beside_tokens() {
+            Some(idle) if sight.measure == Measure::WholeAnswer => (idle, idle + sight.excess.max(0.0)),
+            _ => (sight.base, sight.waited),
+        };
         Reading {
             inflight,
             awaiting_first_token: self.awaiting,
             free: self.room(now.as_secs_f64()).min(self.cap_places.saturating_sub(inflight)),
             rate: sight.rate,
-            first_token: (sight.count > 0).then(|| duration(sight.waited)).flatten(),
-            base_first_token: sight.base_known.then(|| duration(sight.base)).flatten(),
+            first_token: (sight.count > 0).then(|| duration(first_token)).flatten(),
+            base_first_token: sight.base_known.then(|| duration(base)).flatten(),
             decode_cap: (self.cap_places < u32::MAX).then_some(self.cap_places),
         }
     }

@@ -77,6 +77,8 @@ pub(super) struct Probe {
     state: State,
     sent: u32,
     answers: u32,
+    /// Weights of the answers, and what they weigh.
+    weight: f64,
     waited: f64,
     tokens: f64,
     /// What each of the first ones took beside its tokens.
@@ -122,6 +124,7 @@ impl Probe {
             state: State::Idle,
             sent: 0,
             answers: 0,
+            weight: 0.0,
             waited: 0.0,
             tokens: 0.0,
             remainders: [0.0; ANSWERS_KEPT],
@@ -158,13 +161,14 @@ impl Probe {
         self.sent = self.sent.saturating_sub(1);
     }
 
-    pub(super) fn answered(&mut self, waited: f64, tokens: f64, base: &Base) {
+    pub(super) fn answered(&mut self, waited: f64, tokens: f64, weight: f64, base: &Base) {
         if let Some(remainder) = self.remainders.get_mut(self.answers as usize) {
             *remainder = base.beside(waited, tokens);
         }
         self.answers += 1;
-        self.waited += waited;
-        self.tokens += tokens;
+        self.weight += weight;
+        self.waited += weight * waited;
+        self.tokens += weight * tokens;
     }
 
     /// An attempt has met an idle server without a probe.
@@ -225,7 +229,7 @@ impl Probe {
         let due = long_blocked && now - self.idle_seen.max(self.ended) > EVERY_SECONDS;
         if sight.base > 0.0 && (spiral || due) {
             let window = (self.ratio * sight.rate * sight.base).max(1.0);
-            *self = Self { sent: 0, answers: 0, waited: 0.0, tokens: 0.0, ..*self };
+            *self = Self { sent: 0, answers: 0, weight: 0.0, waited: 0.0, tokens: 0.0, ..*self };
             self.state = State::Draining { since: now, window };
         }
     }
@@ -239,8 +243,7 @@ impl Probe {
     }
 
     fn conclude(&mut self, sight: &Sight, base: &mut Base) {
-        let answers = f64::from(self.answers);
-        let (waited, tokens) = (self.waited / answers, self.tokens / answers);
+        let (waited, tokens) = (self.waited / self.weight, self.tokens / self.weight);
         let believed = base.seconds(tokens);
         let most = RAISED_BEYOND_MEDIAN * (waited - base.beside(waited, tokens) + self.median());
         let seconds = base.set(waited.min(most.max(believed)), tokens, sight.tokens);
@@ -267,7 +270,7 @@ mod tests {
         base.sample(0.1, 100.0, 100.0);
         let sight = Sight { base: 0.1, tokens: 100.0, ..Sight::nothing(0.3, 5.0) };
         let mut probe = Probe::new(0.0);
-        waits.into_iter().for_each(|wait| probe.answered(wait, 100.0, &base));
+        waits.into_iter().for_each(|wait| probe.answered(wait, 100.0, 1.0, &base));
         probe.conclude(&sight, &mut base);
         base.seconds(100.0)
     }

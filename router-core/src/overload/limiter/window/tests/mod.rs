@@ -1,5 +1,7 @@
 //! What users of the window rely on, through its own interface.
 
+mod whole;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -248,7 +250,7 @@ fn refusals_of_the_endpoint_cap_what_is_under_way() {
         .collect();
     let refused = driven.admit().unwrap();
     driven.release(refused, End::Refused);
-    assert_eq!((driven.read().decode_cap, driven.read().free), (Some(39), 0));
+    assert_eq!((driven.read().decode_cap, driven.read().free), (Some(40), 0));
     assert_eq!(driven.admit(), None);
     decoding.into_iter().for_each(|place| driven.release(place, WHOLE));
     assert!(driven.admit().is_some());
