@@ -127,11 +127,12 @@ pub(super) async fn serve<P: Path>(visit: Visit, path: P) {
     };
     match spoken {
         Turn::Ended(Ok(Protocol::Http1)) => session.http1(heard, path).await,
-        Turn::Ended(Ok(Protocol::Http2)) => session.http2(heard, path).await,
+        // What few connections need is kept apart, so that every connection stays small.
+        Turn::Ended(Ok(Protocol::Http2)) => Box::pin(session.http2(heard, path)).await,
         Turn::Over(limit) => {
             session.hit(limit);
             if heard.has_heard() {
-                say_timed_out(heard).await;
+                Box::pin(say_timed_out(heard)).await;
             }
         }
         // Left again, or has said too little to be served.
@@ -181,7 +182,7 @@ impl Session {
         }
     }
 
-    async fn http1<P: Path>(mut self, heard: Heard, path: P) {
+    async fn http1<P: Path>(&mut self, heard: Heard, path: P) {
         let (waits, peer, bounds, trusted) =
             (self.patience.clone(), self.peer.clone(), self.bounds, self.trusted);
         let service = service_fn(move |request| {
@@ -206,7 +207,7 @@ impl Session {
                     self.hit(limit);
                     let heard = connection.into_parts().io.into_inner();
                     if matches!(limit, Limit::HeaderRead) && heard.is_flushed() {
-                        say_timed_out(heard).await;
+                        Box::pin(say_timed_out(heard)).await;
                     }
                     return;
                 }
@@ -216,7 +217,7 @@ impl Session {
                 Turn::Ending => {
                     Pin::new(&mut connection).graceful_shutdown();
                     // Polled again, streams find out that Weir stops, and say so.
-                    timeout(LAST_WORDS, connection).await.unwrap_or(Ok(())).unwrap_or_default();
+                    Box::pin(timeout(LAST_WORDS, connection)).await.unwrap_or(Ok(())).unwrap_or_default();
                     return;
                 }
             }
