@@ -5,6 +5,7 @@
 //! Ranges come from `bounds`, defaults from `defaults`. What only two keys together make wrong (weights that
 //! do not sum to 1, a pool that is not there) is the reader's business alone.
 
+mod audit;
 mod concurrency;
 mod markdown;
 mod pools;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub(super) use audit::AUDIT;
 pub(super) use concurrency::{CONCURRENCY, LIMIT_PARAMS, MIN_RTT_PARAMS};
 pub use markdown::markdown;
 pub(super) use pools::{BATCH, BULKHEAD, ENDPOINT, GAUGES, KEY, POOL, POOL_TIMEOUTS};
@@ -149,6 +151,7 @@ fn defaults() -> Value {
         limits: Limits::default(),
         drain: Drain::default(),
         log: Log::default(),
+        audit: None,
         pools: vec![Pool::new(NAME)],
         routes: vec![route],
         passthrough: Vec::new(),
@@ -200,6 +203,12 @@ pub(super) static TOP: Section = Section {
             about: "What is logged. Prompts, completions and credentials never are.",
         },
         Key {
+            name: "audit",
+            kind: Kind::Section(&AUDIT),
+            without: Without::Told("no such log"),
+            about: "A log of every change that is made while Weir runs: who, from where, what was before and what is after. `weir audit verify` finds what was edited in it.",
+        },
+        Key {
             name: "pools",
             kind: Kind::Named(&texts::POOL_NAME, &POOL),
             without: Without::Refused,
@@ -232,5 +241,5 @@ pub(super) static TOP: Section = Section {
             about: "The segment of callers that are of no other: everybody, but for those whom a listener with `trust_headers` lets name one.",
         },
     ],
-    later: &["identity", "quota_store", "degrade", "backpressure", "audit", "runtime", "policy", "trace"],
+    later: &["identity", "quota_store", "degrade", "backpressure", "runtime", "policy", "trace"],
 };

@@ -10,8 +10,8 @@ use super::gauges::with_gauges;
 use super::{loaded, overload, unset};
 use crate::config::weights::shares;
 use crate::config::{
-    Address, Admin, Balance, Bulkhead, Canary, Concurrency, Config, Drain, Endpoint, Limits, Listen, Log,
-    LogFormat, NonStreaming, Passthrough, Pool, Route, RouteTimeouts, Secret, Target, Timeouts,
+    Address, Admin, Audit, Balance, Bulkhead, Canary, Concurrency, Config, Drain, Endpoint, Limits, Listen,
+    Log, LogFormat, NonStreaming, Passthrough, Pool, Route, RouteTimeouts, Secret, Target, Timeouts,
     UpstreamArgument, Usage, WhenFull, from_upstreams, load, to_json,
 };
 use crate::dialect::DialectSet;
@@ -328,10 +328,16 @@ fn config() -> impl Strategy<Value = Config> {
         any::<bool>(),
         prop::sample::subsequence(vec!["x-a", "user-agent", "x_b"], 0..3),
     );
-    (parts, log, doors(), limits(), drain(), overload::segments()).prop_map(
+    let key = prop::sample::select(vec![
+        None,
+        Some(Secret::Env("AUDIT_KEY".to_owned())),
+        Some(Secret::File("/run/audit ${x}.pem".into())),
+    ]);
+    let audit = prop::option::of(key.prop_map(|key| Audit { path: "/var/log/weir/audit.jsonl".into(), key }));
+    (parts, (log, audit), doors(), limits(), drain(), overload::segments()).prop_map(
         |(
             (mut pools, mut routes, passthrough),
-            (format, access, headers),
+            ((format, access, headers), audit),
             (listen, admin),
             limits,
             drain,
@@ -352,6 +358,7 @@ fn config() -> impl Strategy<Value = Config> {
                 limits,
                 drain,
                 log: Log { format, access, headers: headers.into_iter().map(str::to_owned).collect() },
+                audit,
                 pools,
                 routes,
                 passthrough,
