@@ -91,7 +91,7 @@ pub(crate) struct Router {
 pub(crate) enum RouterAction {
     /// Show each route's targets: weights, and how they did in the last minute.
     Status(RouterOperate),
-    /// Stage a weight for a target; the others of its route share the rest in proportion. Nothing is in force yet.
+    /// Stage a weight for a target; the others of its route share the rest in proportion.
     Adjust(RouterAdjust),
     /// Forget what is staged on a route.
     Discard(RouterDiscard),
@@ -104,8 +104,8 @@ pub(crate) enum RouterAction {
 /// Which Weirs are meant, and how they are shown.
 #[derive(Args, Debug)]
 pub(crate) struct RouterOperate {
-    /// The admin listener of a Weir: a URL, an address, or unix:/path. Several, by repeating it: all of them or none are
-    /// changed. [default: http://127.0.0.1:9901]
+    /// The admin listener of a Weir: a URL, an address, or unix:/path. It may be repeated: all of them are changed, or
+    /// none. [default: http://127.0.0.1:9901]
     #[arg(long = "admin", env = "WEIR_ADMIN", value_name = "URL", value_delimiter = ',')]
     pub(crate) admins: Vec<String>,
     /// Print JSON.

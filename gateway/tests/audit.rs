@@ -1,5 +1,7 @@
 //! The log of changes: every one is on the disk before it counts, and whatever is not as it was written is found.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
+
 mod support;
 
 use std::io::Write;
@@ -225,6 +227,19 @@ fn a_log_that_does_not_fit_stops_the_start() {
     let nowhere = Logged::new(", key: { file: /nowhere.pem }");
     let outcome = outcome::of(nowhere.run_on_free_ports());
     assert_eq!((outcome.code, outcome.stderr.contains("audit.key")), (2, true), "{}", outcome.stderr);
+}
+
+#[test]
+fn whoever_comes_by_the_socket_is_local() {
+    let logged = Logged::new("");
+    let socket = format!("unix:{}", logged.files.0.join("admin.sock").display());
+    let mut command = logged.run();
+    command.args(["--listen", "127.0.0.1:0", "--admin", &socket]);
+    let _weir = Weir::start_as_is(command, None);
+    let outcome = outcome::weir(&["router", "adjust", "--model", "a", "--weight", "0.7", "--admin", &socket]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let lines = logged.lines();
+    assert_eq!((&lines[1]["actor"], &lines[1]["from"]), (&"local".into(), &"unix".into()));
 }
 
 /// An Ed25519 key pair in PEM.

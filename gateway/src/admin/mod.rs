@@ -111,12 +111,14 @@ fn is_loopback(host: &str) -> bool {
 
 /// `POST /admin/v1/reload`: the revision that is in force now, or why the one before still is.
 async fn reload(State(reloader): State<Arc<Reloader>>, asking: Asking) -> Response {
-    let refused = match reloader.reload(Cause::Operator, asking.by).await {
-        Ok(reloaded) => {
+    let outcome = to_its_end(async move { reloader.reload(Cause::Operator, asking.by).await });
+    let refused = match outcome.await {
+        Err(broken) => return broken,
+        Ok(Ok(reloaded)) => {
             let (revision, warnings) = (reloaded.revision, reloaded.warnings());
             return axum::Json(json!({ "revision": revision, "warnings": warnings })).into_response();
         }
-        Err(refused) => refused,
+        Ok(Err(refused)) => refused,
     };
     let (status, code) = match refused {
         Refused::NoFile => (StatusCode::CONFLICT, "no_file"),
@@ -126,6 +128,15 @@ async fn reload(State(reloader): State<Arc<Reloader>>, asking: Asking) -> Respon
         Refused::Audit(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
     };
     refuse(status, code, &refused.to_string())
+}
+
+/// Makes a change whether or not whoever asked for it waits: what is written down must also be done.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Response> {
+    let broken =
+        |_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "broken", "a mistake of Weir's own: see its log");
+    tokio::spawn(change).await.map_err(broken)
 }
 
 fn refuse(status: StatusCode, code: &str, message: &str) -> Response {

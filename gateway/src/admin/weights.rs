@@ -67,7 +67,7 @@ async fn adjust(
         .map_err(|error| format!("the body should be {{\"weight\": 0.7}}: {error}"))
         .and_then(|body| parse_weight(&body.weight.to_string()));
     match asked {
-        Ok(weight) => change(&reloader, Asked::Adjust { route, target, weight }, asking).await,
+        Ok(weight) => change(reloader, Asked::Adjust { route, target, weight }, asking).await,
         Err(problem) => refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid_weight", &problem),
     }
 }
@@ -86,7 +86,7 @@ async fn stage(
         .map_err(|error| format!("the body should be {{\"weights\": {{\"pool/model\": 0.7, …}}}}: {error}"))
         .and_then(|body| body.weights.into_iter().map(one).collect::<Result<Vec<_>, String>>());
     match asked {
-        Ok(weights) => change(&reloader, Asked::Put { route, weights }, asking).await,
+        Ok(weights) => change(reloader, Asked::Put { route, weights }, asking).await,
         Err(problem) => refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid_weight", &problem),
     }
 }
@@ -96,23 +96,26 @@ async fn discard(
     Path(route): Path<String>,
     asking: Asking,
 ) -> Response {
-    change(&reloader, Asked::Discard { route }, asking).await
+    change(reloader, Asked::Discard { route }, asking).await
 }
 
 async fn deploy(State(reloader): State<Arc<Reloader>>, asking: Asking) -> Response {
-    change(&reloader, Asked::Deploy, asking).await
+    change(reloader, Asked::Deploy, asking).await
 }
 
 async fn rollback(State(reloader): State<Arc<Reloader>>, asking: Asking) -> Response {
-    change(&reloader, Asked::Rollback, asking).await
+    change(reloader, Asked::Rollback, asking).await
 }
 
-async fn change(reloader: &Reloader, asked: Asked, asking: Asking) -> Response {
+async fn change(reloader: Arc<Reloader>, asked: Asked, asking: Asking) -> Response {
     let route = asked.route().map(str::to_owned);
-    let outcome = reloader.change_weights(asked, asking.expected.as_deref(), asking.by).await;
-    let (weights, restored) = match outcome {
-        Ok(done) => done,
-        Err(refused) => return refuse(status(&refused), code(&refused), &refused.to_string()),
+    let outcome = super::to_its_end(async move {
+        reloader.change_weights(asked, asking.expected.as_deref(), asking.by).await
+    });
+    let (weights, restored) = match outcome.await {
+        Ok(Ok(done)) => done,
+        Ok(Err(refused)) => return refuse(status(&refused), code(&refused), &refused.to_string()),
+        Err(broken) => return broken,
     };
     let of_it = weights.routes().filter(|name| route.as_ref().is_none_or(|route| route == name));
     let routes: Vec<Value> = of_it.map(|route| describe_weights(route, &weights)).collect();

@@ -1,5 +1,5 @@
-//! Changes of weights by operators: staged, deployed, rolled back. One at a time, and not beside a reload; each is on the
-//! disk of the audit log, if there is one, before it counts.
+//! Changes of weights by operators: staged, deployed, rolled back. One at a time, and not beside a reload; each is in
+//! the audit log, if there is one, before it counts.
 
 use std::sync::Arc;
 
@@ -77,8 +77,8 @@ impl Asked {
 }
 
 impl Reloader {
-    /// Does what an operator asks for, unless it was asked of something older than `expected`. The weights then, and the
-    /// earlier revision that was restored.
+    /// Does what an operator asks for, unless it was asked of something older than `expected`. The weights then, and
+    /// the earlier revision that was restored.
     pub(crate) async fn change_weights(
         &self,
         asked: Asked,

@@ -1,5 +1,5 @@
-//! All replicas or none: every one is asked for its state before the first is changed, each change is asked of just that
-//! state, and when one of them fails the others are put back. What then is not as it was is said by name.
+//! All replicas or none: every one is asked for its state before the first is changed, each change is asked of just
+//! that state, and when one of them fails the others are put back. What then is not as it was is said by name.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! `weir router`: shows the routes of running Weirs and shifts their weights, on all replicas that are named or on none.
+//! `weir router`: shows the routes of running Weirs and shifts their weights, on all replicas that are named or none.
 
 mod adjust;
 mod fleet;

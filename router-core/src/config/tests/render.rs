@@ -317,6 +317,15 @@ fn route(pools: usize) -> impl Strategy<Value = Route> {
     )
 }
 
+fn audit() -> impl Strategy<Value = Option<Audit>> {
+    let key = prop::sample::select(vec![
+        None,
+        Some(Secret::Env("AUDIT_KEY".to_owned())),
+        Some(Secret::File("/run/audit ${x}.pem".into())),
+    ]);
+    prop::option::of(key.prop_map(|key| Audit { path: "/var/log/weir/audit.jsonl".into(), key }))
+}
+
 fn config() -> impl Strategy<Value = Config> {
     let parts = prop::collection::vec(pool(), 1..5).prop_flat_map(|pools| {
         let routes = prop::collection::vec(route(pools.len()), 1..5);
@@ -328,13 +337,7 @@ fn config() -> impl Strategy<Value = Config> {
         any::<bool>(),
         prop::sample::subsequence(vec!["x-a", "user-agent", "x_b"], 0..3),
     );
-    let key = prop::sample::select(vec![
-        None,
-        Some(Secret::Env("AUDIT_KEY".to_owned())),
-        Some(Secret::File("/run/audit ${x}.pem".into())),
-    ]);
-    let audit = prop::option::of(key.prop_map(|key| Audit { path: "/var/log/weir/audit.jsonl".into(), key }));
-    (parts, (log, audit), doors(), limits(), drain(), overload::segments()).prop_map(
+    (parts, (log, audit()), doors(), limits(), drain(), overload::segments()).prop_map(
         |(
             (mut pools, mut routes, passthrough),
             ((format, access, headers), audit),

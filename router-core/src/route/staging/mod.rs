@@ -71,9 +71,10 @@ struct Deployed {
 ///
 /// ```
 /// use router_core::route::staging::Staging;
-/// let text = "pools: {a: {endpoints: [{url: http://a}]}, b: {endpoints: [{url: http://b}]}, c: {endpoints: [{url: http://c}]}}
-/// routes: {r: {targets: [{pool: a, weight: 0.6}, {pool: b, weight: 0.2}, {pool: c, weight: 0.2}]}}";
-/// let mut config = router_core::config::load(text, &|_| None).unwrap().config;
+/// let pools = "a: {endpoints: [{url: http://a}]}, b: {endpoints: [{url: http://b}]}, c: {endpoints: [{url: http://c}]}";
+/// let targets = "{pool: a, weight: 0.6}, {pool: b, weight: 0.2}, {pool: c, weight: 0.2}";
+/// let text = format!("pools: {{{pools}}}\nroutes: {{r: {{targets: [{targets}]}}}}");
+/// let mut config = router_core::config::load(&text, &|_| None).unwrap().config;
 /// let mut staging = Staging::new(&config, 1);
 /// staging.stage("r", "a", 700_000).unwrap();
 /// staging.deploy().unwrap();
