@@ -54,6 +54,8 @@ impl Gateway {
     /// Puts other tables into force, for calls that come from now on. Their revision.
     pub(crate) fn replace(&self, snapshot: Snapshot) -> i64 {
         self.telemetry.configure(&snapshot.config.log);
+        self.telemetry.metrics.handshakes.forget();
+        snapshot.identities.show(&self.telemetry.metrics);
         let snapshot = Arc::new(snapshot);
         self.line.reload(&snapshot);
         self.watch.follow(&snapshot, &self.line, &self.telemetry);

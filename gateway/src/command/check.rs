@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Stop, load, print};
 use crate::cli::Check;
+use crate::path::accept::tls::Identities;
 
 pub(crate) fn check(arguments: &Check) -> Result<(), Stop> {
     let mut faulty = 0;
@@ -26,6 +27,10 @@ fn verdict(path: &Path) -> (String, bool) {
             let mut text = String::new();
             for warning in &loaded.warnings {
                 text += &format!("{}:{warning} (warning)\n", path.display());
+            }
+            // What cannot serve has been warned of.
+            for advice in Identities::build(&loaded.config).map_or_else(|_| Vec::new(), |all| all.advice()) {
+                text += &format!("{}: {advice} (warning)\n", path.display());
             }
             let (pools, routes) = (loaded.config.pools.len(), loaded.config.routes.len());
             text += &format!("{}: ok, pools: {pools}, routes: {routes}", path.display());

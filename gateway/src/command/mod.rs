@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod demo;
+mod door;
 mod health;
 pub(crate) mod load;
 mod run;

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::Stop;
 use crate::admin;
 use crate::gateway::Gateway;
-use crate::path::accept::{self, Doors, Listener, SocketFile};
+use crate::path::accept::{self, Doors, Listener, Scheme, SocketFile};
 use crate::path::telemetry::{Level, LogSink, LogStyle, Metrics, Telemetry, panics};
 use crate::reload::{Reloader, Source};
 use crate::snapshot::Snapshot;
@@ -62,8 +62,8 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     let (admin, admin_listener, socket) = bind(&config.admin.address).await?;
     let mut sockets = Vec::from_iter(socket);
     let metrics_listener = match &config.admin.metrics {
-        Some(address) => {
-            let (_, listener, socket) = bind(address).await?;
+        Some(metrics) => {
+            let (_, listener, socket) = bind(&metrics.address).await?;
             sockets.extend(socket);
             Some(listener)
         }
@@ -71,6 +71,7 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     };
     let doors = Doors::new();
     let addresses: Vec<_> = config.listen.into_iter().map(|listen| listen.address).collect();
+    gateway.snapshot().identities.show(&gateway.telemetry.metrics);
     let opened = doors.open(&addresses).await.map_err(Stop::Failed)?;
     let warning = doors.settle(&gateway, opened);
     let reloader = Reloader::new(source, gateway.clone(), doors.clone());
@@ -91,9 +92,9 @@ async fn bind(address: &Address) -> Result<(Address, Listener, Option<SocketFile
 }
 
 /// How clients and commands name an address.
-fn url(address: &Address) -> String {
+fn url(address: &Address, scheme: Scheme) -> String {
     match address {
-        Address::Tcp(address) => format!("http://{address}"),
+        Address::Tcp(address) => format!("{}://{address}", scheme.name()),
         Address::Unix(_) => address.to_string(),
     }
 }
@@ -108,13 +109,20 @@ impl Signals {
 impl Running {
     /// Where clients are listened for.
     pub(super) fn data(&self) -> String {
-        let urls: Vec<String> = self.doors.addresses().iter().map(url).collect();
+        let snapshot = self.gateway.snapshot();
+        let scheme = |configured: &Address| {
+            let listen = snapshot.config.listen.iter().find(|listen| listen.address == *configured);
+            Scheme::of(listen.and_then(|listen| listen.tls.as_ref()))
+        };
+        let addresses = self.doors.addresses();
+        let urls: Vec<String> =
+            addresses.iter().map(|(configured, bound)| url(bound, scheme(configured))).collect();
         urls.join(",")
     }
 
     /// Where operators are listened for.
     pub(super) fn admin(&self) -> String {
-        url(&self.admin)
+        url(&self.admin, Scheme::of(self.gateway.snapshot().config.admin.tls.as_ref()))
     }
 
     /// Says on one line of stderr that, and where, the gateway is ready.
@@ -126,7 +134,9 @@ impl Running {
 
     /// Logs what an operator should know from the start.
     pub(super) fn warn(&self, messages: &[&str]) {
-        for message in messages.iter().copied().chain(self.warning.as_deref()) {
+        let advice = self.gateway.snapshot().identities.advice();
+        let own = self.warning.as_deref().into_iter().chain(advice.iter().map(String::as_str));
+        for message in messages.iter().copied().chain(own) {
             self.gateway.telemetry.event(Level::Warn, message);
         }
     }

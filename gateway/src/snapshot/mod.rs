@@ -21,6 +21,7 @@ pub(crate) use gauges::Page;
 pub(crate) use route::{Route, Target};
 
 use crate::path::accept::has_anthropic_version;
+use crate::path::accept::tls::{Identities, try_identity};
 use crate::path::send::Connections;
 use crate::path::send::tls::{self, Protocol};
 use crate::path::telemetry::Metrics;
@@ -37,6 +38,8 @@ pub(crate) enum BuildError {
     Key { pool: String, problem: String },
     #[error("pools.{pool}.ca: {problem}")]
     Certificates { pool: String, problem: String },
+    #[error("{0}")]
+    Tls(String),
     #[error("pools.{pool}.endpoints: {endpoint} is not a usable host name")]
     Host { pool: String, endpoint: String },
     #[error("routes.{route}: the target {label:?} cannot stand in a header")]
@@ -56,6 +59,8 @@ pub(crate) struct Snapshot {
     passthrough: Vec<(String, Arc<Route>)>,
     /// Classes of callers, in the file's order.
     pub(crate) segments: Vec<Segment>,
+    /// What listeners speak TLS with.
+    pub(crate) identities: Identities,
 }
 
 /// A class of callers.
@@ -111,10 +116,11 @@ pub(crate) struct Endpoint {
 }
 
 /// What is wrong with a file that a configuration names, if anything.
-pub(crate) fn try_file(path: &Path, what: FileUse) -> Result<(), String> {
+pub(crate) fn try_file(path: &Path, what: FileUse<'_>) -> Result<(), String> {
     match what {
         FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
         FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
+        FileUse::Identity { key } => try_identity(path, key),
     }
 }
 
@@ -147,7 +153,8 @@ impl Snapshot {
         }
         let names = config.segments.iter().enumerate();
         let segments = names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
-        Ok(Self { config, pools, routes, by_name, wildcard, passthrough, segments })
+        let identities = Identities::build(&config).map_err(BuildError::Tls)?;
+        Ok(Self { config, pools, routes, by_name, wildcard, passthrough, segments, identities })
     }
 
     /// What a request head asks for, and for a path that goes to a pool as it is, the route there.

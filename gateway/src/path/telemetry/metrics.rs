@@ -11,6 +11,7 @@ use router_core::config::Segment;
 use router_core::dialect::Dialect;
 
 use super::admissions::Admissions;
+use super::handshakes::Handshakes;
 use super::{AdmissionMetrics, Ending, Record};
 
 /// Label value for a call that did not get as far as a segment, route or target.
@@ -41,6 +42,7 @@ pub(crate) struct Metrics {
     admissions: Admissions,
     overhead: Histogram,
     limit_hits: [IntCounter; Limit::ALL.len()],
+    pub(crate) handshakes: Handshakes,
     /// 1 if the last reload succeeded, or none was asked for.
     pub(crate) reload_succeeded: IntGauge,
     /// Counts the configurations that were put into force, from 1.
@@ -179,6 +181,7 @@ impl Metrics {
             admissions: Admissions::new(&registry)?,
             overhead,
             limit_hits: Limit::ALL.map(|limit| limit_hits.with_label_values(&[limit.name()])),
+            handshakes: Handshakes::new(&registry)?,
             reload_succeeded: gauge(
                 &registry,
                 "config_last_reload_success",
@@ -291,7 +294,7 @@ fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<In
 }
 
 /// A gauge that starts at 1.
-fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
     let gauge = IntGauge::new(name, help)?;
     gauge.set(1);
     registry.register(Box::new(gauge.clone()))?;
@@ -309,7 +312,12 @@ pub(super) fn counters(
     Ok(counters)
 }
 
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+pub(super) fn gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntGaugeVec> {
     let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(gauges.clone()))?;
     Ok(gauges)

@@ -4,6 +4,7 @@
 
 mod account;
 mod admissions;
+mod handshakes;
 mod line;
 mod log;
 mod metrics;
@@ -13,9 +14,13 @@ mod record;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Instant;
+
+use http::HeaderValue;
 
 pub(crate) use account::{Account, Ending, Facts, Open};
 pub(crate) use admissions::AdmissionMetrics;
+pub(crate) use handshakes::Refusal;
 use log::Event;
 pub(crate) use log::{Level, LogSink, Style as LogStyle};
 pub(crate) use metrics::{Limit, Metrics, TargetMetrics};
@@ -66,6 +71,17 @@ impl Telemetry {
         if self.access.load(Ordering::Relaxed) {
             self.log.call(record);
         }
+    }
+
+    /// Takes in that a TLS handshake came to nothing.
+    pub(crate) fn refuse_handshake(&self, peer: &HeaderValue, refusal: Refusal, cause: &str) {
+        let Some(passed_over) = self.metrics.handshakes.refuse(refusal, Instant::now()) else { return };
+        let peer = peer.to_str().unwrap_or_default();
+        let mut message = format!("a TLS handshake of {peer} was refused ({}): {cause}", refusal.name());
+        if passed_over > 0 {
+            message += &format!("; {passed_over} others were since the last such line");
+        }
+        self.event(Level::Info, message);
     }
 
     /// Writes a process event to the log.

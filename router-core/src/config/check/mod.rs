@@ -13,9 +13,11 @@ mod passthrough;
 mod pools;
 mod reader;
 mod routes;
+mod secret;
 mod segments;
 mod service;
 mod timeouts;
+mod tls;
 mod values;
 
 use std::path::Path;
@@ -43,7 +45,7 @@ pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, 
 pub fn load_with_files(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
-    files: &dyn Fn(&Path, FileUse) -> Result<(), String>,
+    files: &dyn Fn(&Path, FileUse<'_>) -> Result<(), String>,
 ) -> Result<Loaded, Vec<Problem>> {
     let mut problems = Vec::new();
     let root = tree::parse(text, &mut problems);

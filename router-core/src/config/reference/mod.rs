@@ -13,6 +13,7 @@ mod schema;
 mod segments;
 mod service;
 mod texts;
+pub(super) mod tls;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub(super) use segments::{OBJECTIVE, SEGMENT};
 pub(super) use service::{ADMIN, DRAIN, LIMITS, LISTEN, LOG, METRICS};
 use texts::Text;
 pub(super) use texts::{ROUTE_NAMES_TAKEN, SEGMENT_NAMES_TAKEN};
+pub(super) use tls::TlsSections;
 
 use super::bounds::Range;
 use super::{

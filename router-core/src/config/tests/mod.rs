@@ -15,6 +15,7 @@ mod scalars;
 mod schema;
 mod secrets;
 mod structure;
+mod tls;
 mod upstreams;
 
 use super::{Config, Problem, load};
