@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod door;
 mod health;
+mod key;
 pub(crate) mod load;
 mod run;
 mod schema;
@@ -17,6 +18,7 @@ pub(crate) use check::check;
 pub(crate) use completions::completions;
 pub(crate) use demo::demo;
 pub(crate) use health::health;
+pub(crate) use key::key;
 pub(crate) use run::run;
 pub(crate) use schema::schema;
 

@@ -25,6 +25,8 @@ pub enum FileUse<'c> {
         /// The key that has to belong to it; `None` to look at the certificate alone.
         key: Option<&'c Secret>,
     },
+    /// It holds the keys of callers, as digests.
+    Keys,
 }
 
 /// One mistake of a file. Its text never holds what stands under a pool's `key`, nor a URL: either may carry

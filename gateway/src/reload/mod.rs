@@ -1,6 +1,8 @@
 //! A configuration that is read again: by SIGHUP, by `POST /admin/v1/reload`, or because the file has changed.
 //! All of it comes into force at once, or nothing does. Calls that are under way keep what they started with.
 
+mod keys;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
