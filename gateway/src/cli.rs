@@ -30,6 +30,9 @@ pub(crate) enum Command {
     Audit(Audit),
     /// Print what a configuration file may hold: a JSON Schema for editors, or the reference for people.
     Schema(Schema),
+    /// Make keys by which callers are known.
+    #[command(subcommand)]
+    Key(KeyAction),
     /// Print the script by which a shell completes Weir's commands.
     #[command(after_help = COMPLETIONS)]
     Completions(Completions),
@@ -78,6 +81,9 @@ pub(crate) struct Health {
     /// The admin listener of the Weir to ask: a URL, an address, or unix:/path. [default: http://127.0.0.1:9901]
     #[arg(long, env = "WEIR_ADMIN", value_name = "URL")]
     pub(crate) admin: Option<String>,
+    /// Certificate authorities (PEM) to trust in place of the system's, for an https URL.
+    #[arg(long, env = "WEIR_ADMIN_CA", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -108,6 +114,9 @@ pub(crate) struct RouterOperate {
     /// none. [default: http://127.0.0.1:9901]
     #[arg(long = "admin", env = "WEIR_ADMIN", value_name = "URL", value_delimiter = ',')]
     pub(crate) admins: Vec<String>,
+    /// The authorities (PEM) to trust for https:// in place of the system's.
+    #[arg(long, env = "WEIR_ADMIN_CA", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ca: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -176,6 +185,22 @@ pub(crate) enum SchemaFormat {
     Json,
     /// The reference: every key with type, default and range, and what it is for.
     Markdown,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyAction {
+    /// Make a key: printed once, with what a configuration knows of it.
+    New(KeyNew),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct KeyNew {
+    /// The caller's name, as in logs. [default: made from the key's digest]
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
+    /// Print it as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]

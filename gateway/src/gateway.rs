@@ -8,7 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use router_core::route::staging::Staging;
 
 use crate::audit::Audit;
-use crate::path::identify::{BodyMemory, Catalogue};
+use crate::path::identify::{BodyMemory, Catalogue, Guard as KeyGuard};
 use crate::path::overload::{Line, Watch};
 use crate::path::telemetry::{Shared, Telemetry};
 use crate::snapshot::Snapshot;
@@ -25,6 +25,8 @@ pub(crate) struct Gateway {
     pub(crate) catalogue: Catalogue,
     /// What the request bodies of all calls hold.
     pub(crate) body_memory: Arc<BodyMemory>,
+    /// Counts keys that are nobody's.
+    pub(crate) guard: KeyGuard,
     /// Where calls wait for their turn.
     pub(crate) line: Arc<Line>,
     /// Asks servers for their own queues.
@@ -36,6 +38,7 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn new(snapshot: Snapshot, telemetry: Telemetry, audit: Audit) -> Arc<Self> {
+        telemetry.keys_in_force(snapshot.callers().len());
         let snapshot = Arc::new(snapshot);
         let weights = Staging::new(&snapshot.config, revision_of(&telemetry));
         let line = Line::new(&snapshot);
@@ -48,6 +51,7 @@ impl Gateway {
             telemetry: Arc::new(telemetry),
             catalogue: Catalogue::default(),
             body_memory: Arc::default(),
+            guard: KeyGuard::new(),
             watch: Watch::default(),
             epoch_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             draining: AtomicBool::new(false),
@@ -63,6 +67,9 @@ impl Gateway {
     /// Puts other tables into force, for calls that come from now on, with the weights that they have. Their revision.
     pub(crate) fn replace(&self, snapshot: Snapshot, weights: Staging) -> i64 {
         self.telemetry.configure(&snapshot.config.log);
+        self.telemetry.metrics.handshakes.forget();
+        snapshot.identities.show(&self.telemetry.metrics);
+        self.telemetry.keys_in_force(snapshot.callers().len());
         let snapshot = Arc::new(snapshot);
         self.line.reload(&snapshot);
         self.watch.follow(&snapshot, &self.line, &self.telemetry);

@@ -8,6 +8,7 @@ mod gateway;
 mod path;
 mod reload;
 mod snapshot;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Router(arguments) => command::router(&arguments),
         Command::Audit(arguments) => command::audit(&arguments),
         Command::Schema(arguments) => command::schema(&arguments),
+        Command::Key(action) => command::key(&action),
         Command::Completions(arguments) => command::completions(&arguments),
     };
     match outcome {

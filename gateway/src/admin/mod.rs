@@ -23,6 +23,7 @@ use serde_json::json;
 pub(crate) use weights::ratio;
 
 use by::Asking;
+use entrance::IdentityOf;
 
 use crate::gateway::Gateway;
 use crate::path::accept::Listener;
@@ -37,17 +38,17 @@ pub(crate) fn open(listener: Listener, gateway: &Arc<Gateway>, reloader: Arc<Rel
         Listener::Tcp(_) => router.layer(from_fn(guard_host)),
         Listener::Unix(_) => router,
     };
-    serve(listener, router.layer(from_fn(guard_origin)), gateway);
+    serve(listener, router.layer(from_fn(guard_origin)), gateway, |identities| identities.admin.as_ref());
 }
 
 /// Serves the metrics alone, to whoever can connect.
 pub(crate) fn open_metrics(listener: Listener, gateway: &Arc<Gateway>) {
     let router = Router::new().route("/metrics", get(metrics)).with_state(gateway.clone());
-    serve(listener, router, gateway);
+    serve(listener, router, gateway, |identities| identities.metrics.as_ref());
 }
 
-fn serve(listener: Listener, router: Router, gateway: &Arc<Gateway>) {
-    tokio::spawn(entrance::serve(listener, router, gateway.telemetry.clone()));
+fn serve(listener: Listener, router: Router, gateway: &Arc<Gateway>, identity: IdentityOf) {
+    tokio::spawn(entrance::serve(listener, router, gateway.clone(), identity));
 }
 
 fn router(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Router {

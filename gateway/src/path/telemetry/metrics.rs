@@ -12,6 +12,7 @@ use router_core::config::Segment;
 use router_core::dialect::Dialect;
 
 use super::admissions::Admissions;
+use super::handshakes::Handshakes;
 use super::recent::Recents;
 use super::{AdmissionMetrics, Ending, Record};
 
@@ -45,8 +46,13 @@ pub(crate) struct Metrics {
     limit_hits: [IntCounter; Limit::ALL.len()],
     /// The last minute of each target.
     pub(crate) recents: Recents,
+    pub(crate) handshakes: Handshakes,
     /// 1 if the last reload succeeded, or none was asked for.
     pub(crate) reload_succeeded: IntGauge,
+    /// 1 if the file of keys that was read last is in force, or there is none.
+    pub(crate) keys_succeeded: IntGauge,
+    /// Keys that are known.
+    pub(crate) keys: IntGauge,
     /// Counts the configurations that were put into force, from 1.
     pub(crate) revision: IntGauge,
     pub(crate) panics: IntCounter,
@@ -73,10 +79,12 @@ pub(crate) enum Limit {
     Answer,
     /// What one HTTP/2 connection may do that serves no call.
     Flood,
+    /// Keys from one address that are nobody's.
+    UnknownKeys,
 }
 
 impl Limit {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Head,
         Self::Uri,
         Self::Body,
@@ -93,6 +101,7 @@ impl Limit {
         Self::UpstreamIdle,
         Self::Answer,
         Self::Flood,
+        Self::UnknownKeys,
     ];
 
     const fn name(self) -> &'static str {
@@ -113,6 +122,7 @@ impl Limit {
             Self::UpstreamIdle => "upstream_idle",
             Self::Answer => "answer",
             Self::Flood => "flood",
+            Self::UnknownKeys => "unknown_keys",
         }
     }
 }
@@ -184,10 +194,21 @@ impl Metrics {
             overhead,
             recents: Recents::new(),
             limit_hits: Limit::ALL.map(|limit| limit_hits.with_label_values(&[limit.name()])),
+            handshakes: Handshakes::new(&registry)?,
             reload_succeeded: gauge(
                 &registry,
                 "config_last_reload_success",
                 "Whether the last reload succeeded.",
+            )?,
+            keys_succeeded: gauge(
+                &registry,
+                "keys_last_reload_success",
+                "Whether the file of keys that was read last is in force.",
+            )?,
+            keys: gauge(
+                &registry,
+                "keys",
+                "Keys of callers that are known, those that have expired among them.",
             )?,
             revision: gauge(&registry, "config_revision", "Configurations put into force so far.")?,
             panics: counter(&registry, "panics_total", "Mistakes of Weir's own that ended a request.")?,
@@ -300,7 +321,7 @@ fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<In
 }
 
 /// A gauge that starts at 1.
-fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
     let gauge = IntGauge::new(name, help)?;
     gauge.set(1);
     registry.register(Box::new(gauge.clone()))?;
@@ -318,7 +339,12 @@ pub(super) fn counters(
     Ok(counters)
 }
 
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+pub(super) fn gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntGaugeVec> {
     let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(gauges.clone()))?;
     Ok(gauges)

@@ -4,6 +4,7 @@
 
 mod account;
 mod admissions;
+mod handshakes;
 mod line;
 mod log;
 mod metrics;
@@ -16,8 +17,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Instant;
 
+use http::HeaderValue;
+
 pub(crate) use account::{Account, Ending, Facts, Open};
 pub(crate) use admissions::AdmissionMetrics;
+pub(crate) use handshakes::Refusal;
 use log::Event;
 pub(crate) use log::{Level, LogSink, Style as LogStyle};
 pub(crate) use metrics::{Limit, Metrics, TargetMetrics};
@@ -47,6 +51,12 @@ impl Telemetry {
         self.log.set_style(LogStyle::of(logged.format));
     }
 
+    /// So many keys are known from now on: the file of keys, if there is one, could be read.
+    pub(crate) fn keys_in_force(&self, keys: usize) {
+        self.metrics.keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+        self.metrics.keys_succeeded.set(1);
+    }
+
     /// From now on answers that come whole are broken off.
     pub(crate) fn hurry(&self) {
         self.stopping.store(Stopping::Whole as u8, Ordering::Relaxed);
@@ -69,6 +79,17 @@ impl Telemetry {
         if self.access.load(Ordering::Relaxed) {
             self.log.call(record);
         }
+    }
+
+    /// Takes in that a TLS handshake came to nothing.
+    pub(crate) fn refuse_handshake(&self, peer: &HeaderValue, refusal: Refusal, cause: &str) {
+        let Some(passed_over) = self.metrics.handshakes.refuse(refusal, Instant::now()) else { return };
+        let peer = peer.to_str().unwrap_or_default();
+        let mut message = format!("a TLS handshake of {peer} was refused ({}): {cause}", refusal.name());
+        if passed_over > 0 {
+            message += &format!("; {passed_over} others were since the last such line");
+        }
+        self.event(Level::Info, message);
     }
 
     /// Writes a process event to the log.

@@ -6,23 +6,28 @@
 //! which ones they want.
 
 mod audit;
+mod callers;
 mod concurrency;
 mod doors;
+mod identity;
 mod keys;
 mod limits;
 mod passthrough;
 mod pools;
 mod reader;
 mod routes;
+mod secret;
 mod segments;
 mod service;
 mod timeouts;
+mod tls;
 mod values;
 
 use std::path::Path;
 
 use super::problem::{FileUse, Loaded, Problem};
-use super::{Config, reference, tree};
+use super::{Config, Passthrough, reference, tree};
+pub use callers::load_keys;
 use concurrency::Users;
 use reader::{At, Reader};
 
@@ -44,7 +49,7 @@ pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, 
 pub fn load_with_files(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
-    files: &dyn Fn(&Path, FileUse) -> Result<(), String>,
+    files: &dyn Fn(&Path, FileUse<'_>) -> Result<(), String>,
 ) -> Result<Loaded, Vec<Problem>> {
     let mut problems = Vec::new();
     let root = tree::parse(text, &mut problems);
@@ -66,9 +71,13 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let log = service::log(reader, &fields);
     let audit = audit::audit(reader, &fields);
     let mut pools = pools::pools(reader, &fields);
-    let routes = routes::routes(reader, &fields, pools.as_deref());
+    let mut segments = segments::segments(reader, &fields);
+    let routes = routes::routes(reader, &fields, pools.as_deref(), &segments);
     let passthrough = passthrough::passthrough(reader, &fields, pools.as_deref());
-    let segments = segments::segments(reader, &fields);
+    let topics = routes.iter().map(|route| route.name.clone());
+    let topics = topics.chain(passthrough.iter().map(Passthrough::topic)).collect();
+    callers::keys(reader, &fields, &mut segments, topics);
+    let identity = identity::identity(reader, &fields);
     let anonymous = segments::anonymous(reader, &fields, &segments);
     let users = Users { routes: &routes, passthrough: &passthrough };
     concurrency::settle(reader, &fields, pools.as_deref_mut().unwrap_or_default(), &users);
@@ -84,5 +93,6 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
         passthrough,
         segments,
         anonymous,
+        identity,
     })
 }

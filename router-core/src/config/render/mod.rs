@@ -1,8 +1,10 @@
 //! A configuration as it would be written: the file's shape and key names, every default filled in, no
 //! secret in it. What comes out can be loaded again.
 
+mod callers;
 mod overload;
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -10,7 +12,8 @@ use serde_json::{Map, Value, json};
 use super::expand::escape;
 use super::scalar::{render_duration, render_size};
 use super::{
-    Address, Audit, Canary, Config, Limits, Listen, Passthrough, Pool, Route, Secret, Target, WEIGHT_SUM, url,
+    Address, Audit, Canary, Config, Limits, Listen, Passthrough, Pool, Route, Secret, Target, Tls,
+    WEIGHT_SUM, url,
 };
 
 /// The configuration as JSON. A secret appears as the place where it is found. Object keys come in
@@ -22,9 +25,9 @@ pub fn to_json(config: &Config) -> Value {
         config.segments.iter().map(|one| (one.name.clone(), overload::segment(one))).collect();
     let pools: Map<_, _> = config.pools.iter().map(|one| (one.name.clone(), pool(one))).collect();
     let routes: Map<_, _> = config.routes.iter().map(|one| (one.name.clone(), route(config, one))).collect();
-    let mut admin = place(&config.admin.address);
+    let mut admin = place(&config.admin.address, config.admin.tls.as_ref());
     if let Some(metrics) = &config.admin.metrics {
-        admin["metrics"] = place(metrics);
+        admin["metrics"] = place(&metrics.address, metrics.tls.as_ref());
     }
     let mut out = json!({
         "listen": listen,
@@ -44,7 +47,8 @@ pub fn to_json(config: &Config) -> Value {
         "routes": routes,
         "passthrough": config.passthrough.iter().map(|one| passthrough(config, one)).collect::<Vec<_>>(),
         "segments": segments,
-        "anonymous": config.segments[config.anonymous].name,
+        "anonymous": config.anonymous.map_or("refuse", |index| &config.segments[index].name),
+        "identity": callers::identity(&config.identity),
     });
     if let Some(log) = &config.audit {
         out["audit"] = audit(log);
@@ -53,13 +57,32 @@ pub fn to_json(config: &Config) -> Value {
 }
 
 fn listener(listen: &Listen) -> Value {
-    let mut out = place(&listen.address);
+    let mut out = place(&listen.address, listen.tls.as_ref());
     out["trust_headers"] = listen.trust_headers.into();
     out
 }
 
-fn place(address: &Address) -> Value {
-    json!({ "address": escape(&address.to_string()) })
+fn place(address: &Address, tls: Option<&Tls>) -> Value {
+    let mut out = json!({ "address": escape(&address.to_string()) });
+    if let Some(Tls { certificate, key, client_ca }) = tls {
+        out["tls"] = json!({ "certificate": file(certificate), "key": secret(key) });
+        if let Some(authorities) = client_ca {
+            out["tls"]["client_ca"] = file(authorities).into();
+        }
+    }
+    out
+}
+
+/// Where a secret is found.
+fn secret(secret: &Secret) -> Value {
+    match secret {
+        Secret::Env(name) => json!({ "env": name }),
+        Secret::File(path) => json!({ "file": file(path) }),
+    }
+}
+
+fn file(path: &Path) -> String {
+    escape(&path.to_string_lossy())
 }
 
 fn limits(limits: &Limits) -> Value {
@@ -111,21 +134,13 @@ fn pool(pool: &Pool) -> Value {
         out["key"] = secret(key);
     }
     if let Some(ca) = &pool.ca {
-        out["ca"] = escape(&ca.to_string_lossy()).into();
+        out["ca"] = file(ca).into();
     }
     out
 }
 
-/// By where it is found.
-fn secret(secret: &Secret) -> Value {
-    match secret {
-        Secret::Env(name) => json!({ "env": name }),
-        Secret::File(path) => json!({ "file": escape(&path.to_string_lossy()) }),
-    }
-}
-
 fn audit(audit: &Audit) -> Value {
-    let mut out = json!({ "path": escape(&audit.path.to_string_lossy()) });
+    let mut out = json!({ "path": file(&audit.path) });
     if let Some(key) = &audit.key {
         out["key"] = secret(key);
     }
@@ -144,13 +159,17 @@ fn route(config: &Config, route: &Route) -> Value {
     ];
     let set = |(key, time): (&str, Option<Duration>)| Some((key.to_owned(), render_duration(time?).into()));
     let timeouts: Map<_, _> = times.into_iter().filter_map(set).collect();
-    json!({
+    let mut out = json!({
         "targets": targets,
         "canary": canary,
         "timeouts": timeouts,
         "when_full": route.when_full.name(),
         "queue": overload::queue(&route.queue),
-    })
+    });
+    if let Some(allow) = &route.allow {
+        out["allow"] = allow.iter().map(|index| config.segments[*index].name.as_str()).collect();
+    }
+    out
 }
 
 fn target(config: &Config, target: &Target) -> Value {

@@ -11,8 +11,8 @@ use crate::config::{load, markdown, schema, to_json};
 /// A file that has every section, as JSON.
 fn full() -> Value {
     json!({
-        "listen": [{ "address": "127.0.0.1:8080", "trust_headers": true }],
-        "admin": { "metrics": { "address": "0.0.0.0:9902" } },
+        "listen": [{ "address": "127.0.0.1:8080", "trust_headers": true, "tls": tls() }],
+        "admin": { "tls": tls(), "metrics": { "address": "0.0.0.0:9902", "tls": tls() } },
         "limits": {},
         "drain": {},
         "log": {},
@@ -28,10 +28,19 @@ fn full() -> Value {
             "canary": [{ "header": "x", "equals": "y", "target": "NAME/m" }],
             "timeouts": { "headers": "1s", "first_token": "1s", "idle": "1s", "answer": "1s" },
             "queue": { "tokens": 1 },
+            "allow": ["NAME"],
         } },
         "passthrough": [{ "prefix": "/x", "pool": "NAME", "timeout": "1s" }],
-        "segments": { "NAME": { "objective": { "first_token": "1s", "inter_token": "1s" } } },
+        "segments": { "NAME": {
+            "objective": { "first_token": "1s", "inter_token": "1s" },
+            "keys": [{ "id": "x", "sha256": "ab".repeat(32), "expires": "2027-01-31T00:00:00Z", "routes": ["NAME"] }],
+        } },
+        "identity": { "keys_file": "/keys" },
     })
+}
+
+fn tls() -> Value {
+    json!({ "certificate": "/c", "key": { "file": "/k" }, "client_ca": "/a" })
 }
 
 fn without_gauges_where_nothing_uses_them(file: &mut Value, window: bool) {
@@ -144,9 +153,13 @@ fn what_must_be_there_must_be_there() {
         let parent = if section.place.is_empty() { &mut file } else { slot(&mut file, section.place) };
         parent.as_object_mut().unwrap().remove(key.name);
         if path == "routes" {
+            file["segments"]["NAME"]["keys"][0]["routes"] = json!(["passthrough:/x"]);
             // A window counts the calls of routes.
             file["pools"]["NAME"].as_object_mut().unwrap().remove("concurrency");
             without_gauges_where_nothing_uses_them(&mut file, false);
+        }
+        if path == "segments" {
+            file["routes"]["NAME"].as_object_mut().unwrap().remove("allow");
         }
         let taken = load(&file.to_string(), &unset).is_ok();
         assert_eq!(taken, !matches!(key.without, Without::Refused), "{path}");
@@ -184,7 +197,7 @@ fn what_is_in_force_has_the_keys_that_are_described() {
         .filter(|(_, key, _)| key.kind.section().is_none())
         .map(|(_, _, path)| path)
         // One secret is in one place.
-        .filter(|path| !path.ends_with(".key.env"))
+        .filter(|path| !path.ends_with("key.env"))
         .collect();
     described.sort();
     assert_eq!(shown, described);

@@ -71,7 +71,8 @@ struct Deployed {
 ///
 /// ```
 /// use router_core::route::staging::Staging;
-/// let pools = "a: {endpoints: [{url: http://a}]}, b: {endpoints: [{url: http://b}]}, c: {endpoints: [{url: http://c}]}";
+/// let pool = |name| format!("{name}: {{endpoints: [{{url: http://{name}}}]}}");
+/// let pools = ["a", "b", "c"].map(pool).join(", ");
 /// let targets = "{pool: a, weight: 0.6}, {pool: b, weight: 0.2}, {pool: c, weight: 0.2}";
 /// let text = format!("pools: {{{pools}}}\nroutes: {{r: {{targets: [{targets}]}}}}");
 /// let mut config = router_core::config::load(&text, &|_| None).unwrap().config;
