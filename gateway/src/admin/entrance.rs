@@ -5,14 +5,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::http::HeaderValue;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use super::guard::Peer;
 use crate::gateway::Gateway;
 use crate::path::accept::tls::{self, Identities, Identity, Refused};
 use crate::path::accept::{Listener, Socket};
@@ -43,7 +44,8 @@ pub(super) async fn serve(listener: Listener, router: Router, gateway: Arc<Gatew
         let Ok(place) = room.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((socket, peer)) => {
-                let (router, gateway) = (router.clone(), gateway.clone());
+                let router = router.clone().layer(Extension(Peer(peer.clone())));
+                let gateway = gateway.clone();
                 tokio::spawn(async move {
                     if let Some(socket) = secured(socket, &peer, &gateway, identity).await {
                         connection(socket, router).await;

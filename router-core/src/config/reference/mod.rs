@@ -8,6 +8,7 @@
 mod concurrency;
 mod identity;
 mod markdown;
+mod operators;
 mod pools;
 mod routes;
 mod schema;
@@ -23,6 +24,7 @@ use serde_json::Value;
 pub(super) use concurrency::{CONCURRENCY, LIMIT_PARAMS, MIN_RTT_PARAMS};
 pub(super) use identity::{FILE_KEY, IDENTITY, SEGMENT_KEY};
 pub use markdown::markdown;
+pub(super) use operators::ADMIN_KEY;
 pub(super) use pools::{BATCH, BULKHEAD, ENDPOINT, GAUGES, KEY, POOL, POOL_TIMEOUTS};
 pub(super) use routes::{CANARY, PASSTHROUGH, QUEUE, ROUTE, ROUTE_TIMEOUTS, TARGET};
 pub use schema::schema;
