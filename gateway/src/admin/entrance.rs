@@ -13,7 +13,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::by::Peer;
+use super::guard::Peer;
 use crate::gateway::Gateway;
 use crate::path::accept::tls::{self, Identities, Identity, Refused};
 use crate::path::accept::{Listener, Socket};

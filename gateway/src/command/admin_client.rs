@@ -1,12 +1,13 @@
 //! Asks the admin listener of a running Weir, for the commands that operate one: a request, and the JSON that answers
-//! it. Whether a change may have been made although no answer came is told apart.
+//! it. Whether a change may have been made although no answer came is told apart. The operator's key, where one is
+//! needed, is in the environment.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HOST, IF_MATCH};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, IF_MATCH};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -22,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::Stop;
 use super::door::Door;
-use super::health::ADMIN;
+use super::health::{ADMIN, KEY};
 use crate::path::send::tls::{self, Protocol};
 
 /// How long a connection may take.
@@ -190,6 +191,13 @@ where
 
 fn request(host: &str, asked: &Asked) -> Result<Request<Full<Bytes>>, Failure> {
     let mut request = Request::builder().method(&asked.method).uri(&asked.path).header(HOST, host);
+    if let Some(key) = std::env::var(KEY).ok().filter(|key| !key.trim().is_empty()) {
+        let bearer = HeaderValue::try_from(format!("Bearer {}", key.trim()));
+        let mut bearer =
+            bearer.map_err(|_| Failure::Unreachable(format!("what {KEY} holds cannot be a key")))?;
+        bearer.set_sensitive(true);
+        request = request.header(AUTHORIZATION, bearer);
+    }
     if let Some(tag) = &asked.expected {
         request = request.header(IF_MATCH, tag);
     }

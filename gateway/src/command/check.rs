@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Stop, load, print};
+use crate::admin;
 use crate::cli::Check;
 use crate::path::accept::tls::Identities;
 use crate::snapshot::{KeysError, try_keys};
@@ -30,7 +31,8 @@ fn verdict(path: &Path) -> (String, bool) {
                 text += &format!("{}:{warning} (warning)\n", path.display());
             }
             // What cannot serve has been warned of.
-            for advice in Identities::build(&loaded.config).map_or_else(|_| Vec::new(), |all| all.advice()) {
+            let tls = Identities::build(&loaded.config).map_or_else(|_| Vec::new(), |all| all.advice());
+            for advice in tls.into_iter().chain(admin::advice(&loaded.config.admin)) {
                 text += &format!("{}: {advice} (warning)\n", path.display());
             }
             let (pools, routes) = (loaded.config.pools.len(), loaded.config.routes.len());

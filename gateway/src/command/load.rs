@@ -96,10 +96,11 @@ pub(super) fn place_doors(config: &mut Config, doors: &DoorArguments) -> Result<
         }
     }
     if let Some(admin) = doors.admin.as_deref().filter(|address| !address.is_empty()) {
-        let wanted = Admin::parse(admin).map_err(|problem| Stop::Usage(format!("--admin: {problem}")))?;
-        over_tcp("--admin", &wanted.address, config.admin.tls.as_ref())?;
+        let wanted = config.admin.parse_address(admin);
+        let wanted = wanted.map_err(|problem| Stop::Usage(format!("--admin: {problem}")))?;
+        over_tcp("--admin", &wanted, config.admin.tls.as_ref())?;
         // Where metrics are served too is another address, which stays.
-        let before = std::mem::replace(&mut config.admin.address, wanted.address);
+        let before = std::mem::replace(&mut config.admin.address, wanted);
         if before != config.admin.address && before != Admin::default().address {
             passed_over.push("admin.address: the file's address gives way to --admin or WEIR_ADMIN");
         }

@@ -163,7 +163,9 @@ impl Running {
 
     /// Logs what an operator should know from the start.
     pub(super) fn warn(&self, messages: &[&str]) {
-        let advice = self.gateway.snapshot().identities.advice();
+        let snapshot = self.gateway.snapshot();
+        let mut advice = snapshot.identities.advice();
+        advice.extend(admin::advice(&snapshot.config.admin));
         let own = self.warnings.iter().chain(&advice).map(String::as_str);
         for message in messages.iter().copied().chain(own) {
             self.gateway.telemetry.event(Level::Warn, message);

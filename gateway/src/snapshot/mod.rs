@@ -4,6 +4,7 @@
 mod callers;
 mod credential;
 mod gauges;
+mod operators;
 mod route;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passt
 pub(crate) use callers::{Caller, Callers, KeysError, sha256, try_keys};
 pub(crate) use credential::Credential;
 pub(crate) use gauges::Page;
+pub(crate) use operators::{Operators, Worth};
 pub(crate) use route::{Route, Target};
 
 use crate::audit::SigningKey;
@@ -67,6 +69,8 @@ pub(crate) struct Snapshot {
     pub(crate) segments: Vec<Segment>,
     /// What listeners speak TLS with.
     pub(crate) identities: Identities,
+    /// Who may operate Weir.
+    pub(crate) operators: Operators,
     /// Whether callers are known by credentials: from then on each has to be.
     pub(crate) knows_callers: bool,
     /// Who is known.
@@ -182,6 +186,7 @@ impl Snapshot {
         let callers = ArcSwap::from_pointee(Callers::read(&config, &segments)?);
         let knows_callers = config.knows_callers();
         let identities = Identities::build(&config).map_err(BuildError::Tls)?;
+        let operators = Operators::new(&config.admin.keys);
         Ok(Self {
             config,
             pools,
@@ -191,6 +196,7 @@ impl Snapshot {
             passthrough,
             segments,
             identities,
+            operators,
             knows_callers,
             callers,
         })

@@ -26,7 +26,7 @@ impl Default for Listen {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { address: ADMIN_DEFAULT.into(), tls: None, metrics: None }
+        Self { address: ADMIN_DEFAULT.into(), keys: Vec::new(), tls: None, metrics: None }
     }
 }
 

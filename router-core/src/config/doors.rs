@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Address, Secret, address};
+use crate::identify::Digest;
 
 /// One address for clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +19,38 @@ pub struct Listen {
 /// The operators' listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// Loopback or a Unix-domain socket.
+    /// Loopback or a Unix-domain socket, unless there are `keys`.
     pub address: Address,
+    /// By which operators are known; where there are none, whoever can connect may do everything.
+    pub keys: Vec<AdminKey>,
     /// TLS is spoken there.
     pub tls: Option<Tls>,
     /// Where `/metrics` alone is served too, for a scraper on another machine.
     pub metrics: Option<MetricsListener>,
+}
+
+/// A key by which an operator is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminKey {
+    /// The operator's name in logs. Several keys may have the same, so that one can follow the other.
+    pub id: String,
+    /// What is known of the key.
+    pub sha256: Digest,
+    /// What it may be used for.
+    pub role: Role,
+    /// When it ends, in seconds of Unix time; `None` for never.
+    pub expires: Option<u64>,
+}
+
+/// What an operator may do; each may do what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// See everything.
+    Reader,
+    /// Change what is changed while Weir runs: weights, quotas.
+    Writer,
+    /// Change the configuration.
+    Admin,
 }
 
 /// A listener that serves `/metrics` alone.
@@ -60,14 +87,29 @@ impl Listen {
 }
 
 impl Admin {
-    /// Reads a loopback `host:port` or `unix:/path` by the rules of the file, for a command line.
+    /// Reads `host:port` or `unix:/path` by the rules of the file, for a command line: on loopback, unless there are
+    /// keys.
     ///
     /// # Errors
     ///
     /// One line that says what would be right.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        address::local(text)
-            .map(|address| Self { address, tls: None, metrics: None })
-            .map_err(|complaint| complaint.to_string())
+    pub fn parse_address(&self, text: &str) -> Result<Address, String> {
+        let parsed = if self.keys.is_empty() { address::local(text) } else { address::anywhere(text) };
+        parsed.map_err(|complaint| complaint.to_string())
+    }
+}
+
+impl Role {
+    /// Every role, the least first.
+    pub const ALL: [Self; 3] = [Self::Reader, Self::Writer, Self::Admin];
+
+    /// The name in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Writer => "writer",
+            Self::Admin => "admin",
+        }
     }
 }

@@ -35,7 +35,7 @@ pub use audit::Audit;
 pub use callers::{FileKey, Identity, Key};
 pub use check::{load, load_keys, load_with_files};
 pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT, SEGMENT_DEFAULT};
-pub use doors::{Admin, Listen, MetricsListener, Tls};
+pub use doors::{Admin, AdminKey, Listen, MetricsListener, Role, Tls};
 pub use overload::{
     Aimd, Batch, Bulkhead, Concurrency, FirstTokenWindow, GaugesSource, Gradient, Gradient2, MinRtt,
     MinRttSource, NonStreaming, Objective, Order, Priority, Queue, Segment, Span, WhenFull,

@@ -1,15 +1,12 @@
 //! TLS as operators see it: which handshakes came to nothing, when certificates end, whether the files could be read
 //! again.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use prometheus::{IntCounter, IntGauge, IntGaugeVec, Registry};
 
 use super::metrics::{counters, gauge, gauges};
-
-/// How often a handshake that was refused is logged at most: whoever can connect can be refused.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
+use super::pace::Pace;
 
 /// Why a handshake came to nothing: the label of `weir_tls_handshakes_refused_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +49,7 @@ pub(crate) struct Handshakes {
     expiry: IntGaugeVec,
     /// 1 if the certificates that changed last could be read, or none has.
     pub(crate) renewed: IntGauge,
-    log: Mutex<Pace>,
-}
-
-/// When the last line was written, and what was not since then.
-#[derive(Debug, Default)]
-struct Pace {
-    last: Option<Instant>,
-    passed_over: u64,
+    log: Pace,
 }
 
 impl Handshakes {
@@ -83,20 +73,14 @@ impl Handshakes {
                 "tls_certificates_last_reload_success",
                 "Whether the certificates that changed last could be put into force.",
             )?,
-            log: Mutex::default(),
+            log: Pace::default(),
         })
     }
 
-    /// Counts a handshake that came to nothing. Whether it is to be logged, and how many were not since the last one.
-    pub(crate) fn refuse(&self, refusal: Refusal, now: Instant) -> Option<u64> {
+    /// Counts a handshake that came to nothing. The end of its line in the log, if it is to have one.
+    pub(crate) fn refuse(&self, refusal: Refusal, now: Instant) -> Option<String> {
         self.refused[refusal as usize].inc();
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.last.is_some_and(|last| now.saturating_duration_since(last) < LOG_INTERVAL) {
-            log.passed_over += 1;
-            return None;
-        }
-        log.last = Some(now);
-        Some(std::mem::take(&mut log.passed_over))
+        self.log.others(now)
     }
 
     /// Shows when a listener's certificate ends.
@@ -107,22 +91,5 @@ impl Handshakes {
     /// Shows no certificate any more.
     pub(crate) fn forget(&self) {
         self.expiry.reset();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusals_are_all_counted_and_logged_now_and_then() {
-        let handshakes = Handshakes::new(&Registry::new()).unwrap();
-        let start = Instant::now();
-        assert_eq!(handshakes.refuse(Refusal::Left, start), Some(0));
-        for _ in 0..100 {
-            assert_eq!(handshakes.refuse(Refusal::Left, start + LOG_INTERVAL / 2), None);
-        }
-        assert_eq!(handshakes.refuse(Refusal::Alert, start + LOG_INTERVAL), Some(100));
-        assert_eq!(handshakes.refused[Refusal::Left as usize].get(), 101);
     }
 }

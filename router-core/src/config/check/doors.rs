@@ -37,8 +37,11 @@ pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
 pub(super) fn admin(reader: &mut Reader<'_>, top: &Fields<'_>, listen: &[Listen]) -> Admin {
     let mut admin = Admin::default();
     let fields = top.get("admin").and_then(|at| reader.fields(at, &reference::ADMIN));
+    // What is wrong with them is told where they are read.
+    let keyed = fields.as_ref().is_some_and(|fields| fields.get("keys").is_some());
     if let Some(at) = fields.as_ref().and_then(|fields| fields.get("address"))
-        && let Some(address) = reader.value(at, EXPECTED, address::local)
+        && let Some(address) =
+            reader.value(at, EXPECTED, if keyed { address::anywhere } else { address::local })
     {
         admin.address = address;
     }

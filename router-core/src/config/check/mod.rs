@@ -12,6 +12,7 @@ mod doors;
 mod identity;
 mod keys;
 mod limits;
+mod operators;
 mod passthrough;
 mod pools;
 mod reader;
@@ -65,7 +66,7 @@ pub fn load_with_files(
 fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let fields = reader.fields(root, &reference::TOP)?;
     let listen = doors::listen(reader, &fields);
-    let admin = doors::admin(reader, &fields, &listen);
+    let mut admin = doors::admin(reader, &fields, &listen);
     let limits = limits::limits(reader, &fields);
     let drain = service::drain(reader, &fields);
     let log = service::log(reader, &fields);
@@ -77,6 +78,7 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let topics = routes.iter().map(|route| route.name.clone());
     let topics = topics.chain(passthrough.iter().map(Passthrough::topic)).collect();
     callers::keys(reader, &fields, &mut segments, topics);
+    admin.keys = operators::keys(reader, &fields, &segments);
     let identity = identity::identity(reader, &fields);
     let anonymous = segments::anonymous(reader, &fields, &segments);
     let users = Users { routes: &routes, passthrough: &passthrough };

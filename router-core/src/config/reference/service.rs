@@ -1,6 +1,6 @@
 //! The sections about Weir itself: listeners, limits, the end, the log.
 
-use super::{Items, Key, Kind, Section, Without, texts, tls};
+use super::{Items, Key, Kind, Section, Without, operators, texts, tls};
 use crate::config::LogFormat;
 use crate::config::bounds::{
     BODY, BODY_MEMORY, BODY_RATE, CALLER_CLOCK, CONNECTIONS, DRAIN as DRAIN_RANGE, HEAD, LOG_HEADERS_MAX,
@@ -39,9 +39,18 @@ pub(in crate::config) static ADMIN: Section = Section {
     keys: &[
         Key {
             name: "address",
-            kind: Kind::Text(&texts::LOCAL_ADDRESS),
+            kind: Kind::Text(&texts::ADMIN_ADDRESS),
             without: Without::Default,
-            about: "Metrics, health and run-time operation. It has no keys yet, so it is refused anywhere but on loopback. Change the port if it is taken, or take a Unix socket to let file permissions say who may operate.",
+            about: "Metrics, health and run-time operation. Without `keys` it is refused anywhere but on loopback. Change the port if it is taken, or take a Unix socket to let file permissions say who may operate.",
+        },
+        Key {
+            name: "keys",
+            kind: Kind::List(
+                &Kind::Section(&operators::ADMIN_KEY),
+                Items { least: 1, most: None, unique: false },
+            ),
+            without: Without::Told("none: whoever can connect may do everything"),
+            about: "By what operators are known (`authorization: Bearer KEY`). With keys the listener may stand anywhere; who shows none is a reader on this machine and nobody elsewhere. They are sent as they are: set `tls` where they cross a network.",
         },
         Key {
             name: "tls",
@@ -56,7 +65,7 @@ pub(in crate::config) static ADMIN: Section = Section {
             about: "One more listener, for `/metrics` alone.",
         },
     ],
-    later: &["keys"],
+    later: &[],
 };
 
 pub(in crate::config) static METRICS: Section = Section {

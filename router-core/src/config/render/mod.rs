@@ -26,6 +26,9 @@ pub fn to_json(config: &Config) -> Value {
     let pools: Map<_, _> = config.pools.iter().map(|one| (one.name.clone(), pool(one))).collect();
     let routes: Map<_, _> = config.routes.iter().map(|one| (one.name.clone(), route(config, one))).collect();
     let mut admin = place(&config.admin.address, config.admin.tls.as_ref());
+    if !config.admin.keys.is_empty() {
+        admin["keys"] = config.admin.keys.iter().map(callers::operator).collect();
+    }
     if let Some(metrics) = &config.admin.metrics {
         admin["metrics"] = place(&metrics.address, metrics.tls.as_ref());
     }

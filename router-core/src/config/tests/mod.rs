@@ -5,6 +5,7 @@ mod callers;
 mod files;
 mod gauges;
 mod golden;
+mod operators;
 mod overload;
 mod passthrough;
 mod properties;

@@ -12,7 +12,9 @@ use crate::config::{load, markdown, schema, to_json};
 fn full() -> Value {
     json!({
         "listen": [{ "address": "127.0.0.1:8080", "trust_headers": true, "tls": tls() }],
-        "admin": { "tls": tls(), "metrics": { "address": "0.0.0.0:9902", "tls": tls() } },
+        "admin": {
+            "keys": [{ "id": "o", "sha256": "cd".repeat(32), "role": "admin", "expires": "2027-01-31T00:00:00Z" }],
+            "tls": tls(), "metrics": { "address": "0.0.0.0:9902", "tls": tls() } },
         "limits": {},
         "drain": {},
         "log": {},

@@ -50,7 +50,6 @@ fn listeners() {
         ),
         ("admin: {address: 0.0.0.0:9901}", "admin.address", "loopback only"),
         ("admin: {address: '[::]:9901'}", "admin.address", "loopback only"),
-        ("admin: {address: localhost:1, keys: []}", "admin.keys", "not supported by this version"),
         (
             "listen: [{address: unix:/run/a}]\nadmin: {address: unix:/run/a}",
             "listen",

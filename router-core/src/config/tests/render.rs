@@ -232,7 +232,8 @@ fn doors() -> impl Strategy<Value = (Vec<Listen>, Admin)> {
             let metrics = metrics.filter(|(address, _)| free(address));
             let metrics =
                 metrics.map(|(address, tls)| MetricsListener { tls: over_tcp(&address, tls), address });
-            (listen, Admin { tls: over_tcp(&operators, tls), address: operators, metrics })
+            let keys = Vec::new();
+            (listen, Admin { keys, tls: over_tcp(&operators, tls), address: operators, metrics })
         })
 }
 

@@ -261,6 +261,14 @@ impl Staging {
         Err(Refusal::NothingEarlier)
     }
 
+    /// What a rollback would put into force, and the number that it had; `None` if there is nothing to go back to.
+    #[must_use]
+    pub fn earlier(&self) -> Option<(u64, Self)> {
+        let mut back = self.clone();
+        let restored = back.rollback().ok()?;
+        Some((restored, back))
+    }
+
     /// Another configuration comes into force, as the next revision.
     pub fn reload(&mut self, config: &Config) -> Voided {
         let before = std::mem::replace(&mut self.file, written(config));
