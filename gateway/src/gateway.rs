@@ -55,6 +55,7 @@ impl Gateway {
     pub(crate) fn replace(&self, snapshot: Snapshot) -> i64 {
         self.telemetry.configure(&snapshot.config.log);
         let snapshot = Arc::new(snapshot);
+        snapshot.apply_quotas();
         self.line.reload(&snapshot);
         self.watch.follow(&snapshot, &self.line, &self.telemetry);
         self.snapshot.store(snapshot);

@@ -4,6 +4,7 @@
 
 mod backpressure;
 mod entrance;
+mod segments;
 mod state;
 
 use std::sync::Arc;
@@ -55,6 +56,7 @@ fn router(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Router {
         .route("/admin/v1/config", get(state::config))
         .route("/admin/v1/reload", post(move || reload(reloader.clone())))
         .merge(backpressure::routes())
+        .merge(segments::routes())
         .fallback(async || refuse(StatusCode::NOT_FOUND, "not_found", "no such path on the admin listener"))
         .with_state(gateway)
 }

@@ -21,6 +21,7 @@ pub(crate) use gauges::Page;
 pub(crate) use route::{Route, Target};
 
 use crate::path::accept::has_anthropic_version;
+use crate::path::limit::Allowance;
 use crate::path::send::Connections;
 use crate::path::send::tls::{self, Protocol};
 use crate::path::telemetry::Metrics;
@@ -56,6 +57,8 @@ pub(crate) struct Snapshot {
     passthrough: Vec<(String, Arc<Route>)>,
     /// Classes of callers, in the file's order.
     pub(crate) segments: Vec<Segment>,
+    /// What each segment may use, and has used, in their order.
+    pub(crate) allowances: Vec<Arc<Allowance>>,
 }
 
 /// A class of callers.
@@ -145,9 +148,14 @@ impl Snapshot {
             let route = Route::of_passthrough(&config, config.routes.len() + place, &pools, metrics, one);
             passthrough.push((one.prefix.clone(), Arc::new(route)));
         }
+        let allowances = config.segments.iter().map(|segment| {
+            let known = previous.and_then(|previous| previous.allowance(&segment.name));
+            known.cloned().unwrap_or_else(|| Allowance::new(segment.quota, metrics.limits(&segment.name)))
+        });
+        let allowances = allowances.collect();
         let names = config.segments.iter().enumerate();
         let segments = names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
-        Ok(Self { config, pools, routes, by_name, wildcard, passthrough, segments })
+        Ok(Self { config, pools, routes, by_name, wildcard, passthrough, segments, allowances })
     }
 
     /// What a request head asks for, and for a path that goes to a pool as it is, the route there.
@@ -205,6 +213,19 @@ impl Snapshot {
     /// The place of a segment by its name.
     pub(crate) fn segment(&self, name: &str) -> Option<usize> {
         self.segments.iter().position(|segment| &*segment.name == name)
+    }
+
+    /// What a segment may use, by its name.
+    pub(crate) fn allowance(&self, segment: &str) -> Option<&Arc<Allowance>> {
+        self.segment(segment).and_then(|index| self.allowances.get(index))
+    }
+
+    /// From now on what this configuration says of quotas holds, but for what an operator set since it last said
+    /// something else. What has been used stays used.
+    pub(crate) fn apply_quotas(&self) {
+        for (segment, allowance) in self.config.segments.iter().zip(&self.allowances) {
+            allowance.follow(segment.quota);
+        }
     }
 
     /// The route that catches every other name.

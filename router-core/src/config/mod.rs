@@ -11,6 +11,7 @@ mod defaults;
 mod expand;
 mod overload;
 mod problem;
+mod quota;
 mod reference;
 mod render;
 mod scalar;
@@ -27,15 +28,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use address::Address;
-pub use check::{load, load_with_files};
+pub use check::{load, load_with_files, quota};
 pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT, SEGMENT_DEFAULT};
 pub use overload::{
     Aimd, Batch, Bulkhead, Concurrency, FirstTokenWindow, GaugesSource, Gradient, Gradient2, MinRtt,
     MinRttSource, NonStreaming, Objective, Order, Priority, Queue, Segment, Span, WhenFull,
 };
 pub use problem::{FileUse, Loaded, Problem};
+pub use quota::{Quota, RequestRate};
 pub use reference::{markdown, schema};
-pub use render::to_json;
+pub use render::{quota_to_json, to_json};
 pub use timeouts::{RouteTimeouts, Timeouts};
 pub use tree::TEXT_BYTES_MAX;
 pub use upstreams::{UpstreamArgument, from_upstreams};

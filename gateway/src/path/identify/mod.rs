@@ -16,7 +16,7 @@ use http::Response;
 use http::request::Parts;
 use router_core::config::NonStreaming;
 use router_core::dialect::{Intent, Operation, Reason};
-use router_core::identify::{Edit, as_stream, scan};
+use router_core::identify::{Edit, Scan, as_stream, scan};
 use router_core::overload::ask::{self, Ask};
 use router_core::overload::estimate::sampled;
 use tower::Service;
@@ -26,7 +26,7 @@ use super::accept::{Origin, discard};
 use super::dialect::Known;
 use super::stream::AnswerBody;
 use super::telemetry::Account;
-use super::{Failure, Reply, Walk};
+use super::{Failure, Reply, Walk, limit};
 use crate::gateway::Gateway;
 use crate::snapshot::{Route, Segment, Snapshot, Target};
 
@@ -51,6 +51,10 @@ pub(crate) struct Call {
     pub(crate) model_span: Range<usize>,
     /// What makes the body ask for token counts that it does not ask for.
     pub(crate) ask_usage: Option<Edit>,
+    /// Most tokens that it lets its answer have, if it says so.
+    pub(crate) output_tokens_max: Option<u32>,
+    /// Whether its tokens are charged to a quota, so that it matters how many there are.
+    pub(crate) counts_tokens: bool,
     /// What makes the body ask for a stream that it does not ask for, where a target of its route has such calls
     /// streamed and this one may be.
     pub(crate) as_stream: Option<Edit>,
@@ -110,14 +114,14 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
     }
     // One snapshot for the whole judgement, whatever is reloaded while the body comes.
     let snapshot = Arc::clone(&gateway.snapshot());
-    let (segment, ask) = match who(&snapshot, &account.origin, &head) {
-        Ok(known) => known,
-        Err(reason) => {
-            discard(body, &head);
-            return Err(reason.into());
-        }
-    };
-    account.facts().segment = Some(segment.clone());
+    let (segment, ask) =
+        match who(&snapshot, &account.origin, &head).and_then(|known| enter(known, &snapshot, &account)) {
+            Ok(known) => known,
+            Err(reason) => {
+                discard(body, &head);
+                return Err(reason.into());
+            }
+        };
     let waited = Instant::now();
     let body = body::read(body, &head, &gateway.body_memory, &snapshot.config.limits).await;
     account.facts().body_wait = waited.elapsed();
@@ -130,11 +134,12 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
     account.facts().bytes_in = body.len() as u64;
     let found = match passthrough {
         Some(route) => {
-            Found { route: still_there(&route, &snapshot)?, model_span: 0..0, ask_usage: None, stream: false }
+            let route = still_there(&route, &snapshot)?;
+            Found { route, model_span: 0..0, ask_usage: None, output_tokens_max: None, stream: false }
         }
         None => look_into(&body, &snapshot, intent)?,
     };
-    let Found { route, model_span, ask_usage, stream } = found;
+    let Found { route, model_span, ask_usage, output_tokens_max, stream } = found;
     {
         let mut facts = account.facts();
         facts.stream = stream;
@@ -158,6 +163,8 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
         _held: held,
         model_span,
         ask_usage,
+        output_tokens_max,
+        counts_tokens: false,
         as_stream,
         route,
     };
@@ -169,6 +176,7 @@ struct Found {
     route: Arc<Route>,
     model_span: Range<usize>,
     ask_usage: Option<Edit>,
+    output_tokens_max: Option<u32>,
     stream: bool,
 }
 
@@ -184,6 +192,13 @@ fn who(snapshot: &Snapshot, origin: &Origin, head: &Parts) -> Result<(Segment, A
     Ok((snapshot.segments[index].clone(), ask))
 }
 
+/// Counts the call against its caller's quota, before anything of its body is read.
+fn enter(known: (Segment, Ask), snapshot: &Snapshot, account: &Account) -> Result<(Segment, Ask), Reason> {
+    account.facts().segment = Some(known.0.clone());
+    limit::enter(account, &snapshot.allowances[known.0.index])?;
+    Ok(known)
+}
+
 /// A prefix may have gone since its path was recognised.
 fn still_there(route: &Route, snapshot: &Snapshot) -> Result<Arc<Route>, Reason> {
     let found = snapshot.topics().find(|known| known.name == route.name);
@@ -197,5 +212,6 @@ fn look_into(body: &[u8], snapshot: &Snapshot, intent: Intent) -> Result<Found, 
         let known = snapshot.known_models(intent.dialect);
         return Err(Reason::UnknownModel { model: scan.model.into_owned(), known });
     };
-    Ok(Found { route, model_span: scan.model_span, ask_usage: scan.ask_usage, stream: scan.stream })
+    let Scan { model_span, ask_usage, output_tokens_max, stream, .. } = scan;
+    Ok(Found { route, model_span, ask_usage, output_tokens_max, stream })
 }

@@ -11,7 +11,8 @@ use router_core::config::Segment;
 use router_core::dialect::Dialect;
 
 use super::admissions::Admissions;
-use super::{AdmissionMetrics, Ending, Record};
+use super::limited::Limited;
+use super::{AdmissionMetrics, Ending, LimitMetrics, Record};
 
 /// Label value for a call that did not get as far as a segment, route or target.
 const NONE: &str = "none";
@@ -39,6 +40,7 @@ pub(crate) struct Metrics {
     tokens: IntCounterVec,
     inflight: IntGaugeVec,
     admissions: Admissions,
+    limited: Limited,
     overhead: Histogram,
     limit_hits: [IntCounter; Limit::ALL.len()],
     /// 1 if the last reload succeeded, or none was asked for.
@@ -177,6 +179,7 @@ impl Metrics {
             )?,
             inflight: gauges(&registry, "inflight", "Attempts that have not ended.", &["target"])?,
             admissions: Admissions::new(&registry)?,
+            limited: Limited::new(&registry)?,
             overhead,
             limit_hits: Limit::ALL.map(|limit| limit_hits.with_label_values(&[limit.name()])),
             reload_succeeded: gauge(
@@ -213,6 +216,11 @@ impl Metrics {
     /// What counts how calls of a route are let in, by segment.
     pub(crate) fn admissions(&self, route: &str, segments: &[Segment]) -> Vec<AdmissionMetrics> {
         self.admissions.route(route, segments)
+    }
+
+    /// What counts who of a segment was beyond a quota.
+    pub(crate) fn limits(&self, segment: &str) -> LimitMetrics {
+        self.limited.segment(segment)
     }
 
     /// An endpoint did not tell of its own queue.

@@ -4,6 +4,7 @@
 
 mod account;
 mod admissions;
+mod limited;
 mod line;
 mod log;
 mod metrics;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 pub(crate) use account::{Account, Ending, Facts, Open};
 pub(crate) use admissions::AdmissionMetrics;
+pub(crate) use limited::LimitMetrics;
 use log::Event;
 pub(crate) use log::{Level, LogSink, Style as LogStyle};
 pub(crate) use metrics::{Limit, Metrics, TargetMetrics};

@@ -11,6 +11,7 @@ mod keys;
 mod limits;
 mod passthrough;
 mod pools;
+mod quota;
 mod reader;
 mod routes;
 mod segments;
@@ -19,6 +20,8 @@ mod timeouts;
 mod values;
 
 use std::path::Path;
+
+pub use quota::quota;
 
 use super::problem::{FileUse, Loaded, Problem};
 use super::{Config, reference, tree};

@@ -8,6 +8,7 @@
 mod concurrency;
 mod markdown;
 mod pools;
+mod quotas;
 mod routes;
 mod schema;
 mod segments;
@@ -21,6 +22,7 @@ use serde_json::Value;
 pub(super) use concurrency::{CONCURRENCY, LIMIT_PARAMS, MIN_RTT_PARAMS};
 pub use markdown::markdown;
 pub(super) use pools::{BATCH, BULKHEAD, ENDPOINT, GAUGES, KEY, POOL, POOL_TIMEOUTS};
+pub(super) use quotas::QUOTA;
 pub(super) use routes::{CANARY, PASSTHROUGH, QUEUE, ROUTE, ROUTE_TIMEOUTS, TARGET};
 pub use schema::schema;
 pub(super) use segments::{OBJECTIVE, SEGMENT};

@@ -2,10 +2,13 @@
 //! secret in it. What comes out can be loaded again.
 
 mod overload;
+mod quota;
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+
+pub use quota::quota_to_json;
 
 use super::expand::escape;
 use super::scalar::{render_duration, render_size};

@@ -29,7 +29,10 @@ fn full() -> Value {
             "queue": { "tokens": 1 },
         } },
         "passthrough": [{ "prefix": "/x", "pool": "NAME", "timeout": "1s" }],
-        "segments": { "NAME": { "objective": { "first_token": "1s", "inter_token": "1s" } } },
+        "segments": { "NAME": {
+            "objective": { "first_token": "1s", "inter_token": "1s" },
+            "quota": { "requests_per_second": 1, "burst": 1, "tokens_per_minute": 1, "concurrent": 1, "enforce": true },
+        } },
     })
 }
 
@@ -142,6 +145,10 @@ fn what_must_be_there_must_be_there() {
         let mut file = full();
         let parent = if section.place.is_empty() { &mut file } else { slot(&mut file, section.place) };
         parent.as_object_mut().unwrap().remove(key.name);
+        if path == "segments.NAME.quota.requests_per_second" {
+            // A burst is one of a rate.
+            file["segments"]["NAME"]["quota"].as_object_mut().unwrap().remove("burst");
+        }
         if path == "routes" {
             // A window counts the calls of routes.
             file["pools"]["NAME"].as_object_mut().unwrap().remove("concurrency");

@@ -183,7 +183,7 @@ fn the_usual_mistakes_about_weir_itself_are_refused() {
         with_top("segments: {a: {max_inflight_ratio: 1.1}}"),
         with_top("segments: {a: {order: first}}"),
         with_top("segments: {a: {objective: {first_token: 2}}}"),
-        with_top("segments: {a: {quota: {}}}"),
+        with_top("segments: {a: {quota: {requests_per_second: 0}}}"),
         with_top("anonymous: refuse"),
         with_top("listen: [{address: 'localhost:1', trust_headers: yes}]"),
         with_top("listen: []"),
