@@ -13,6 +13,7 @@ use support::client::{Answer, Connection, chat, get, post, request, send};
 use support::config::{ASK, ASK_STREAM, one_pool};
 use support::eventually;
 use support::held::{Held, ask, ask_at};
+use support::outcome::weir as run;
 use support::refusal::{ANTHROPIC, OPENAI};
 use support::socket::dead_address;
 use support::upstream::{LAST_CHUNK, SSE_HEAD, Upstream, answer, chunk, completion, delta};
@@ -392,4 +393,80 @@ fn a_quota_given_at_run_time_to_who_had_none_and_taken_again_counts_places_right
     assert_eq!((before.answer().status, first.answer().status), (200, 200));
     assert_eq!(put(&weir, "s", r#"{"concurrent":1}"#).status, 200);
     eventually("its place", || (segment(&weir)["remaining"]["concurrent"] == 1).then_some(()));
+}
+
+/// A caller's key: itself, and what is known of it.
+fn key() -> (String, String) {
+    let made = run(&["key", "new", "--json"]);
+    let made: Value = serde_json::from_str(&made.stdout).unwrap();
+    (made["key"].as_str().unwrap().to_owned(), made["sha256"].as_str().unwrap().to_owned())
+}
+
+fn with(weir: &Weir, key: &str) -> Answer {
+    post(&weir.data, OPENAI, &[("authorization", &format!("Bearer {key}"))], ASK)
+}
+
+#[test]
+fn a_caller_has_its_own_quota_within_that_of_its_segment() {
+    let upstream = Upstream::new();
+    let keys: Vec<(String, String)> = (0..3).map(|_| key()).collect();
+    let item =
+        |id: &str, place: usize, quota: &str| format!("{{ id: {id}, sha256: {}{quota} }}", keys[place].1);
+    let own = |burst: u32| format!(", quota: {{ {NEVER}, burst: {burst} }}");
+    let with_keys = |items: &[String]| {
+        let pool = one_pool(&[upstream.url()], "");
+        format!(
+            "{pool}segments: {{ s: {{ quota: {{ {NEVER}, burst: 6 }}, keys: [{}] }} }}\n",
+            items.join(", ")
+        )
+    };
+    let files = Folder::new();
+    let path = files
+        .write("weir.yaml", &with_keys(&[item("a", 0, &own(2)), item("a", 1, &own(2)), item("b", 2, "")]));
+    let mut run = command();
+    run.arg("run").arg("--config").arg(path);
+    let weir = Weir::start(run, None);
+    let first = with(&weir, &keys[0].0);
+    assert_eq!(
+        (first.status, first.header("x-ratelimit-limit-requests")),
+        (200, Some("2")),
+        "the tighter one"
+    );
+    assert_eq!(with(&weir, &keys[1].0).status, 200);
+    for key in &keys[..2] {
+        assert_over(&with(&weir, &key.0), OPENAI, "requests");
+    }
+    assert_eq!(
+        segment(&weir)["remaining"]["requests"],
+        4,
+        "what a caller's own quota refuses costs its segment nothing"
+    );
+    files.write("weir.yaml", &with_keys(&[item("a", 1, &own(3)), item("b", 2, "")]));
+    assert_eq!(post(&weir.admin, "/admin/v1/reload", &[], b"").status, 200);
+    assert_eq!(with(&weir, &keys[0].0).status, 401);
+    assert_eq!(with(&weir, &keys[1].0).status, 200, "one more, and what was used stays used");
+    assert_over(&with(&weir, &keys[1].0), OPENAI, "requests");
+    let asks: Vec<u16> = (0..5).map(|_| with(&weir, &keys[2].0).status).collect();
+    assert_eq!(asks, [200, 200, 200, 429, 429], "what is left of the segment's");
+}
+
+#[test]
+fn a_quota_of_a_file_of_keys_holds_over_its_changes() {
+    let upstream = Upstream::new();
+    let (secret, sha256) = key();
+    let item = |burst: u32, more: &str| {
+        format!("- {{ id: a, segment: s, sha256: {sha256}, quota: {{ {NEVER}, burst: {burst} }} }}\n{more}")
+    };
+    let files = Folder::new();
+    let list = files.write("keys.yaml", &item(1, ""));
+    let pool = one_pool(&[upstream.url()], "");
+    let text = format!("{pool}segments: {{ s: {{}} }}\nidentity: {{ keys_file: {} }}\n", list.display());
+    let path = files.write("weir.yaml", &text);
+    let mut run = command();
+    run.arg("run").arg("--config").arg(path);
+    let weir = Weir::start(run, None);
+    assert_eq!((with(&weir, &secret).status, with(&weir, &secret).status), (200, 429));
+    files.write("keys.yaml", &item(2, &format!("- {{ id: b, segment: s, sha256: {} }}\n", key().1)));
+    eventually("one more", || (with(&weir, &secret).status == 200).then_some(()));
+    assert_eq!(with(&weir, &secret).status, 429, "what was used stays used");
 }

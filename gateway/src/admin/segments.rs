@@ -82,7 +82,7 @@ fn describe(name: &str, allowance: &Allowance) -> Value {
         "tokens": left(terms.tokens, meter.tokens()),
         "concurrent": terms.concurrent.map(|most| most.saturating_sub(meter.concurrent())),
     });
-    out["output_tokens_p90"] = meter.outputs().usual_most().into();
+    out["output_tokens_p90"] = allowance.outputs().usual_most().into();
     out
 }
 

@@ -123,6 +123,7 @@ impl Segment {
             objective: Objective::default(),
             max_inflight_ratio: 1.0,
             quota: None,
+            keys: Vec::new(),
         }
     }
 }

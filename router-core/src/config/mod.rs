@@ -6,6 +6,7 @@
 
 mod address;
 mod bounds;
+mod callers;
 mod check;
 mod defaults;
 mod expand;
@@ -19,6 +20,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod timeouts;
+mod timestamp;
 mod tree;
 mod upstreams;
 mod url;
@@ -28,7 +30,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use address::Address;
-pub use check::{load, load_with_files, quota};
+pub use callers::{FileKey, Identity, Key};
+pub use check::{load, load_keys, load_with_files, quota};
 pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT, SEGMENT_DEFAULT};
 pub use overload::{
     Aimd, Batch, Bulkhead, Concurrency, FirstTokenWindow, GaugesSource, Gradient, Gradient2, MinRtt,
@@ -39,7 +42,8 @@ pub use quota::{Quota, RequestRate};
 pub use reference::{markdown, schema};
 pub use render::{quota_to_json, to_json};
 pub use timeouts::{RouteTimeouts, Timeouts};
-pub use tree::TEXT_BYTES_MAX;
+pub use timestamp::render_timestamp;
+pub use tree::{ITEMS_BYTES_MAX, TEXT_BYTES_MAX};
 pub use upstreams::{UpstreamArgument, from_upstreams};
 
 use crate::dialect::DialectSet;
@@ -68,8 +72,11 @@ pub struct Config {
     pub passthrough: Vec<Passthrough>,
     /// Classes of callers, in the file's order; at least one.
     pub segments: Vec<Segment>,
-    /// Index into [`Config::segments`] of the one that callers belong to who are of no other.
-    pub anonymous: usize,
+    /// Index into [`Config::segments`] of the one that callers belong to who are of no other; `None` where those are
+    /// refused.
+    pub anonymous: Option<usize>,
+    /// Where callers are known from, besides the keys of the segments.
+    pub identity: Identity,
 }
 
 /// One address for clients.
@@ -253,6 +260,8 @@ pub struct Route {
     pub when_full: WhenFull,
     /// How much may wait for it, and how long.
     pub queue: Queue,
+    /// Indices into [`Config::segments`] of those whose callers may use it; all if `None`.
+    pub allow: Option<Vec<usize>>,
 }
 
 /// One destination of a route.

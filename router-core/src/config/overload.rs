@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Endpoint, Quota};
+use super::{Endpoint, Key, Quota};
 
 /// A class of callers.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,8 @@ pub struct Segment {
     pub max_inflight_ratio: f64,
     /// What it may use; `None` is as much as there is.
     pub quota: Option<Quota>,
+    /// Keys by which its callers are known, in the file's order.
+    pub keys: Vec<Key>,
 }
 
 /// What stands between the segments of a full pool.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::{Cell, Kind, Outputs, Rate, Terms};
+use super::{Cell, Kind, Rate, Terms};
 
 /// What one class of callers, or one key, has used of its quota.
 #[derive(Debug, Default)]
@@ -11,7 +11,6 @@ pub struct Meter {
     requests: Cell,
     tokens: Cell,
     concurrent: AtomicU32,
-    outputs: Outputs,
 }
 
 /// What one call has taken. It has to be settled, or given back, exactly once.
@@ -135,12 +134,6 @@ impl Meter {
     #[must_use]
     pub fn concurrent(&self) -> u32 {
         self.concurrent.load(Ordering::Relaxed)
-    }
-
-    /// How long its answers are.
-    #[must_use]
-    pub const fn outputs(&self) -> &Outputs {
-        &self.outputs
     }
 }
 

@@ -9,7 +9,7 @@
 //! among them must be able to feed a cell.
 //!
 //! A [`Meter`] is what one class of callers (or one key) has used, [`Terms`] are what it may use, and a [`Hold`] is
-//! what one call has taken and not yet paid for.
+//! what one call has taken and not yet paid for. [`Outputs`] tell how much to reserve for an answer.
 
 mod cell;
 mod meter;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use router_core::config::Quota;
-use router_core::limit::{Hold, Kind, Meter, Spent, Terms};
+use router_core::limit::{Hold, Kind, Meter, Outputs, Spent, Terms};
 
 use crate::path::telemetry::LimitMetrics;
 
@@ -18,8 +18,16 @@ pub(crate) struct Allowance {
     /// What holds now; none is as much as there is.
     terms: ArcSwapOption<Terms>,
     agreed: Mutex<Agreed>,
-    /// The meter's time begins here.
+    segment: Arc<Common>,
+}
+
+/// What all quotas of one segment have in common, its own and those of its callers' keys.
+#[derive(Debug)]
+struct Common {
+    /// The meters' time begins here.
     since: Instant,
+    /// How long answers are.
+    outputs: Outputs,
     metrics: LimitMetrics,
 }
 
@@ -48,14 +56,27 @@ impl Origin {
 }
 
 impl Allowance {
+    /// That of a segment.
     pub(crate) fn new(quota: Option<Quota>, metrics: LimitMetrics) -> Arc<Self> {
-        let agreed = Agreed { file: quota, operator: None };
+        Self::with(quota, Arc::new(Common { since: Instant::now(), outputs: Outputs::default(), metrics }))
+    }
+
+    /// That of a caller of this segment's.
+    pub(crate) fn of_caller(&self, quota: Quota) -> Arc<Self> {
+        Self::with(Some(quota), self.segment.clone())
+    }
+
+    /// Whether both are of one segment.
+    pub(crate) fn is_of_the_segment_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.segment, &other.segment)
+    }
+
+    fn with(quota: Option<Quota>, segment: Arc<Common>) -> Arc<Self> {
         Arc::new(Self {
             meter: Meter::default(),
             terms: ArcSwapOption::from_pointee(quota.as_ref().map(Terms::of)),
-            agreed: Mutex::new(agreed),
-            since: Instant::now(),
-            metrics,
+            agreed: Mutex::new(Agreed { file: quota, operator: None }),
+            segment,
         })
     }
 
@@ -105,13 +126,18 @@ impl Allowance {
         &self.meter
     }
 
+    /// How long the answers of its segment are.
+    pub(crate) fn outputs(&self) -> &Outputs {
+        &self.segment.outputs
+    }
+
     pub(crate) fn now(&self) -> Duration {
-        self.since.elapsed()
+        self.segment.since.elapsed()
     }
 
     /// A call was beyond the quota.
     pub(super) fn note(&self, kind: Kind, terms: &Terms) {
-        self.metrics.limited(kind, terms.enforce);
+        self.segment.metrics.limited(kind, terms.enforce);
     }
 
     pub(super) fn enter(&self, terms: &Terms) -> Result<Hold, Spent> {

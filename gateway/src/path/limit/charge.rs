@@ -9,7 +9,7 @@ use super::{Allowance, Makes};
 use crate::path::telemetry::{Ending, Facts};
 
 /// Most quotas that a call is under: its segment's, and that of its caller's key.
-const ALLOWANCES_MAX: usize = 2;
+pub(crate) const ALLOWANCES_MAX: usize = 2;
 /// Bytes of a whole answer that are about a token, where nobody counts them.
 const BYTES_PER_TOKEN: u64 = 4;
 
@@ -77,9 +77,10 @@ impl Charge {
             if let Some(hold) = share.hold.take() {
                 share.allowance.settle(hold, spent.tokens);
             }
-            if let Some(output_tokens) = spent.answer {
-                share.allowance.meter().outputs().observe(output_tokens, share.allowance.now());
-            }
+        }
+        // All of them are of one segment.
+        if let (Some(share), Some(output_tokens)) = (self.shares().next(), spent.answer) {
+            share.allowance.outputs().observe(output_tokens, share.allowance.now());
         }
     }
 
@@ -114,7 +115,7 @@ impl Share {
         let meter = self.allowance.meter();
         let output_tokens = match makes {
             Makes::Nothing => 0,
-            Makes::AtMost(most) => most.min(meter.outputs().usual_most()),
+            Makes::AtMost(most) => most.min(self.allowance.outputs().usual_most()),
         };
         let tokens = prompt_tokens.saturating_add(output_tokens);
         match meter.reserve(&terms, hold, tokens, self.allowance.now()) {

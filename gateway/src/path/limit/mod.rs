@@ -18,15 +18,18 @@ use std::sync::Arc;
 use router_core::dialect::{Operation, Reason};
 
 pub(crate) use allowance::{Allowance, Origin};
-pub(crate) use charge::Charge;
+pub(crate) use charge::{ALLOWANCES_MAX, Charge};
 pub(crate) use headers::tell;
 
 use super::identify::Call;
 use super::telemetry::Account;
 
 /// A call comes, of which only the head is known.
-pub(crate) fn enter(account: &Account, allowance: &Arc<Allowance>) -> Result<(), Reason> {
-    let Some((charge, outcome)) = Charge::enter([Some(allowance), None]) else { return Ok(()) };
+pub(crate) fn enter(
+    account: &Account,
+    allowances: [Option<&Arc<Allowance>>; ALLOWANCES_MAX],
+) -> Result<(), Reason> {
+    let Some((charge, outcome)) = Charge::enter(allowances) else { return Ok(()) };
     account.facts().charge = Some(charge);
     outcome
 }

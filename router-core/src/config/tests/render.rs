@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::gauges::with_gauges;
-use super::{loaded, overload, unset};
+use super::{callers, loaded, overload, unset};
 use crate::config::weights::shares;
 use crate::config::{
-    Address, Admin, Balance, Bulkhead, Canary, Concurrency, Config, Drain, Endpoint, Limits, Listen, Log,
-    LogFormat, NonStreaming, Passthrough, Pool, Route, RouteTimeouts, Secret, Target, Timeouts,
+    Address, Admin, Balance, Bulkhead, Canary, Concurrency, Config, Drain, Endpoint, Identity, Limits,
+    Listen, Log, LogFormat, NonStreaming, Passthrough, Pool, Route, RouteTimeouts, Secret, Target, Timeouts,
     UpstreamArgument, Usage, WhenFull, from_upstreams, load, to_json,
 };
 use crate::dialect::DialectSet;
@@ -21,9 +21,13 @@ fn sorted(mut config: Config) -> Config {
     let names: Vec<_> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     config.pools.sort_by(|a, b| a.name.cmp(&b.name));
     config.routes.sort_by(|a, b| a.name.cmp(&b.name));
-    let anonymous = config.segments[config.anonymous].name.clone();
+    let places: Vec<_> = config.segments.iter().map(|segment| segment.name.clone()).collect();
     config.segments.sort_by(|a, b| a.name.cmp(&b.name));
-    config.anonymous = config.segments.iter().position(|segment| segment.name == anonymous).unwrap();
+    let place = |index: &usize| config.segments.iter().position(|one| one.name == places[*index]).unwrap();
+    config.anonymous = config.anonymous.as_ref().map(place);
+    for allow in config.routes.iter_mut().filter_map(|route| route.allow.as_mut()) {
+        *allow = allow.iter().map(place).collect();
+    }
     let targets =
         config.routes.iter_mut().flat_map(|route| &mut route.targets).map(|target| &mut target.pool);
     for index in targets.chain(config.passthrough.iter_mut().map(|one| &mut one.pool)) {
@@ -42,7 +46,7 @@ fn round_trip(config: Config) {
 #[test]
 fn every_default_is_filled_in() {
     let segment = json!({
-        "share": 1, "order": "fair", "priority": "realtime", "objective": {}, "max_inflight_ratio": 1,
+        "share": 1, "order": "fair", "priority": "realtime", "objective": {}, "max_inflight_ratio": 1, "keys": [],
     });
     let text = "pools:\n  api:\n    endpoints: [{ url: 'https://api.example.com/v1' }]\n    key: { file: /run/key }\n\
                 routes: { '*': { targets: [{ pool: api }] } }\n";
@@ -88,6 +92,7 @@ fn every_default_is_filled_in() {
         "passthrough": [],
         "segments": { "default": segment },
         "anonymous": "default",
+        "identity": {},
     });
     assert_eq!(to_json(&loaded(text)), expected);
 }
@@ -312,7 +317,7 @@ fn route(pools: usize) -> impl Strategy<Value = Route> {
                     canary.push(Canary { header, equals, target: index.index(kept.len()) });
                 }
             }
-            Route { name, targets: kept, canary, timeouts, when_full, queue }
+            Route { name, targets: kept, canary, timeouts, when_full, queue, allow: None }
         },
     )
 }
@@ -328,7 +333,7 @@ fn config() -> impl Strategy<Value = Config> {
         any::<bool>(),
         prop::sample::subsequence(vec!["x-a", "user-agent", "x_b"], 0..3),
     );
-    (parts, log, doors(), limits(), drain(), overload::segments()).prop_map(
+    (parts, log, doors(), limits(), drain(), overload::segments(), callers::access()).prop_map(
         |(
             (mut pools, mut routes, passthrough),
             (format, access, headers),
@@ -336,6 +341,7 @@ fn config() -> impl Strategy<Value = Config> {
             limits,
             drain,
             (segments, anonymous),
+            rights,
         )| {
             for (index, pool) in pools.iter_mut().enumerate() {
                 pool.name = format!("pool-{}", 9 - index);
@@ -357,7 +363,9 @@ fn config() -> impl Strategy<Value = Config> {
                 passthrough,
                 segments,
                 anonymous,
+                identity: Identity::default(),
             };
+            callers::give_access(&mut config, rights);
             only_by_path(&mut config);
             config
         },

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::terms;
-use crate::limit::{Hold, Meter, Terms};
+use crate::limit::{Hold, Meter, Outputs, Terms};
 
 #[test]
 fn two_hundred_a_second_with_a_burst_of_four_hundred() {
@@ -26,7 +26,8 @@ fn two_hundred_a_second_with_a_burst_of_four_hundred() {
 /// One simulated hour of streams that reserve, and end in many ways: tokens used in all, and the terms.
 fn an_hour_of_streams(seed: u64, tokens_per_minute: u32, calls_per_second: f64) -> u64 {
     let mut random = StdRng::seed_from_u64(seed);
-    let (meter, terms) = (Meter::default(), terms(None, Some(tokens_per_minute), None));
+    let (meter, outputs) = (Meter::default(), Outputs::default());
+    let terms = terms(None, Some(tokens_per_minute), None);
     let mut open: BTreeMap<Duration, Vec<(Hold, u32)>> = BTreeMap::new();
     let (mut now, mut used, end) = (Duration::ZERO, 0, Duration::from_secs(3600));
     while now < end {
@@ -37,7 +38,7 @@ fn an_hour_of_streams(seed: u64, tokens_per_minute: u32, calls_per_second: f64) 
         }
         let prompt = random.random_range(20..600);
         let most = random.random_bool(0.5).then(|| random.random_range(10..800));
-        let reserved = prompt + most.unwrap_or(u32::MAX).min(meter.outputs().usual_most());
+        let reserved = prompt + most.unwrap_or(u32::MAX).min(outputs.usual_most());
         let Ok(mut hold) = meter.enter(&terms, now) else { continue };
         if meter.reserve(&terms, &mut hold, reserved, now).is_err() {
             meter.give_back(&terms, hold);
@@ -50,7 +51,7 @@ fn an_hour_of_streams(seed: u64, tokens_per_minute: u32, calls_per_second: f64) 
             1 | 2 => answer / 2,
             _ => answer,
         };
-        meter.outputs().observe(made, now);
+        outputs.observe(made, now);
         let ends = now + Duration::from_millis(u64::from(made) * 20);
         // What the estimate of the prompt missed.
         let tokens = prompt * random.random_range(80..125) / 100 + made;

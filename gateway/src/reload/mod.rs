@@ -1,6 +1,8 @@
 //! A configuration that is read again: by SIGHUP, by `POST /admin/v1/reload`, or because the file has changed.
 //! All of it comes into force at once, or nothing does. Calls that are under way keep what they started with.
 
+mod keys;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -85,7 +87,7 @@ pub(crate) struct Reloaded {
 
 /// What identifies a version of a file without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Version {
+pub(crate) struct Version {
     /// Where links lead.
     place: PathBuf,
     bytes: u64,
@@ -96,7 +98,7 @@ impl Source {
     /// The file that this command line names, if it names one. To be made before the file is read.
     pub(crate) fn of(arguments: &Run) -> Option<Self> {
         let path = load::file(arguments)?.to_owned();
-        Some(Self { arguments: arguments.clone(), version: version(&path), path })
+        Some(Self { arguments: arguments.clone(), version: Version::of(&path), path })
     }
 }
 
@@ -191,7 +193,7 @@ fn look(path: &Path, mut known: Option<Version>, changed: &mpsc::Sender<()>) {
     let mut last = known.clone();
     loop {
         pause();
-        let now = version(path);
+        let now = Version::of(path);
         if now.is_some() && now != known && now == last {
             known.clone_from(&now);
             if changed.blocking_send(()).is_err() {
@@ -207,10 +209,13 @@ fn pause() {
     thread::sleep(LOOK);
 }
 
-fn version(path: &Path) -> Option<Version> {
-    let place = path.canonicalize().ok()?;
-    let metadata = place.metadata().ok()?;
-    Some(Version { place, bytes: metadata.len(), modified: metadata.modified().ok()? })
+impl Version {
+    /// The version of the file that is there now.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let place = path.canonicalize().ok()?;
+        let metadata = place.metadata().ok()?;
+        Some(Self { place, bytes: metadata.len(), modified: metadata.modified().ok()? })
+    }
 }
 
 /// The tables of the file as it is now.

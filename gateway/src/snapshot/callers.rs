@@ -1,0 +1,161 @@
+//! Who is known: the keys of the configuration and of the file that it names, by their digests.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use router_core::config::{Config, FileKey, ITEMS_BYTES_MAX, Key, Problem, Quota, load_keys};
+use router_core::identify::{Digest, KeyTable, Verdict};
+
+use super::Segment;
+use crate::path::limit::Allowance;
+use crate::reload::Version;
+
+/// A caller that is known.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// Its name in logs; never a label of a metric.
+    pub(crate) id: Arc<str>,
+    pub(crate) segment: Segment,
+    /// The routes that its key is for, by name; all where there is none.
+    pub(crate) routes: Option<Arc<[Arc<str>]>>,
+    /// What it may use, within what its segment may, and has used.
+    pub(crate) allowance: Option<Arc<Allowance>>,
+}
+
+/// Every key that is known. Swapped whole, alone when the file of keys has changed.
+#[derive(Debug, Default)]
+pub(crate) struct Callers {
+    table: KeyTable<Arc<Caller>>,
+    /// By the caller's name, with what is agreed with it.
+    quotas: HashMap<Arc<str>, (Quota, Arc<Allowance>)>,
+    /// The file of keys as it was before it was read.
+    pub(crate) version: Option<Version>,
+}
+
+/// Why the file of keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeysError {
+    #[error("identity.keys_file: {path}: cannot be read: {error}")]
+    Unread { path: String, error: io::Error },
+    #[error("identity.keys_file: {0}")]
+    Wrong(String),
+}
+
+impl Callers {
+    /// Reads the file of keys, if there is one, and adds the keys of the configuration.
+    pub(crate) fn read(config: &Config, mut making: Making<'_>) -> Result<Self, KeysError> {
+        let mut version = None;
+        let mut table = KeyTable::default();
+        let mut add = |segment: usize, key: &Key| {
+            if let Some(caller) = making.caller(segment, key) {
+                table.insert(key.sha256, key.expires, caller);
+            }
+        };
+        if let Some(path) = &config.identity.keys_file {
+            version = Version::of(path);
+            try_keys(path, config, |FileKey { segment, key }| add(segment, &key))?;
+        }
+        for (index, segment) in config.segments.iter().enumerate() {
+            segment.keys.iter().for_each(|key| add(index, key));
+        }
+        Ok(Self { table, quotas: making.quotas, version })
+    }
+
+    /// From now on what is agreed with these callers holds. What has been used stays used.
+    pub(crate) fn apply_quotas(&self) {
+        for (quota, allowance) in self.quotas.values() {
+            allowance.follow(Some(*quota));
+        }
+    }
+
+    /// What a key is worth at `now`, in seconds of Unix time.
+    pub(crate) fn judge(&self, key: &[u8], now: u64) -> Verdict<'_, Arc<Caller>> {
+        self.table.judge(&sha256(key), now)
+    }
+
+    /// How many keys there are.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+}
+
+/// The digest by which a key is known.
+pub(crate) fn sha256(key: &[u8]) -> Digest {
+    let mut bytes = [0; Digest::BYTES];
+    bytes.copy_from_slice(digest(&SHA256, key).as_ref());
+    Digest(bytes)
+}
+
+/// Reads a file of keys to its end, giving away each.
+pub(crate) fn try_keys(path: &Path, config: &Config, each: impl FnMut(FileKey)) -> Result<(), KeysError> {
+    let unread = |error| KeysError::Unread { path: path.display().to_string(), error };
+    let mut text = String::new();
+    // One byte more, by which the reader of the text knows.
+    let file = File::open(path).map_err(unread)?;
+    file.take(ITEMS_BYTES_MAX as u64 + 1).read_to_string(&mut text).map_err(unread)?;
+    let line = |problem: &Problem| format!("{}:{problem}", path.display());
+    load_keys(&text, config, each)
+        .map_err(|problems| KeysError::Wrong(problems.iter().map(line).collect::<Vec<_>>().join("\n")))
+}
+
+/// Callers in the making. Names that many keys share are kept once.
+pub(crate) struct Making<'m> {
+    segments: &'m [Segment],
+    /// In their order.
+    allowances: &'m [Arc<Allowance>],
+    /// Those before, whose quotas go on.
+    previous: Option<&'m Callers>,
+    quotas: HashMap<Arc<str>, (Quota, Arc<Allowance>)>,
+    texts: HashMap<String, Arc<str>>,
+    lists: HashMap<Vec<String>, Arc<[Arc<str>]>>,
+}
+
+impl<'m> Making<'m> {
+    /// Of these segments, with their allowances in the same order.
+    pub(crate) fn new(
+        segments: &'m [Segment],
+        allowances: &'m [Arc<Allowance>],
+        previous: Option<&'m Callers>,
+    ) -> Self {
+        let (texts, lists, quotas) = Default::default();
+        Self { segments, allowances, previous, quotas, texts, lists }
+    }
+
+    fn caller(&mut self, segment: usize, key: &Key) -> Option<Arc<Caller>> {
+        let segment = self.segments.get(segment)?.clone();
+        let routes = key.routes.as_ref().map(|routes| self.list(routes));
+        let id: Arc<str> = key.id.as_str().into();
+        let allowance = key.quota.and_then(|quota| self.allowance(&id, segment.index, quota));
+        Some(Arc::new(Caller { id, segment, routes, allowance }))
+    }
+
+    /// One for all keys of a caller.
+    fn allowance(&mut self, id: &Arc<str>, segment: usize, quota: Quota) -> Option<Arc<Allowance>> {
+        if let Some((_, allowance)) = self.quotas.get(id) {
+            return Some(allowance.clone());
+        }
+        let of_segment = self.allowances.get(segment)?;
+        let known = self.previous.and_then(|previous| previous.quotas.get(id));
+        let known =
+            known.map(|(_, allowance)| allowance).filter(|known| known.is_of_the_segment_of(of_segment));
+        let allowance = known.cloned().unwrap_or_else(|| of_segment.of_caller(quota));
+        self.quotas.insert(id.clone(), (quota, allowance.clone()));
+        Some(allowance)
+    }
+
+    fn list(&mut self, routes: &[String]) -> Arc<[Arc<str>]> {
+        if let Some(known) = self.lists.get(routes) {
+            return known.clone();
+        }
+        let names = routes
+            .iter()
+            .map(|name| self.texts.entry(name.clone()).or_insert_with(|| name.as_str().into()).clone());
+        let list: Arc<[Arc<str>]> = names.collect();
+        self.lists.insert(routes.to_vec(), list.clone());
+        list
+    }
+}
