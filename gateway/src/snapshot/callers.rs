@@ -45,10 +45,10 @@ impl Callers {
     pub(crate) fn read(config: &Config, segments: &[Segment]) -> Result<Self, KeysError> {
         let mut making = Making { segments, texts: HashMap::new(), lists: HashMap::new() };
         let mut version = None;
-        let mut table = KeyTable::default();
+        let mut keys = Vec::new();
         let mut add = |segment: usize, key: &Key| {
             if let Some(caller) = making.caller(segment, key) {
-                table.insert(key.sha256, key.expires, caller);
+                keys.push((key.sha256, key.expires, caller));
             }
         };
         if let Some(path) = &config.identity.keys_file {
@@ -58,7 +58,7 @@ impl Callers {
         for (index, segment) in config.segments.iter().enumerate() {
             segment.keys.iter().for_each(|key| add(index, key));
         }
-        Ok(Self { table, version })
+        Ok(Self { table: keys.into_iter().collect(), version })
     }
 
     /// What a key is worth at `now`, in seconds of Unix time.
