@@ -49,10 +49,10 @@ impl Callers {
     /// Reads the file of keys, if there is one, and adds the keys of the configuration.
     pub(crate) fn read(config: &Config, mut making: Making<'_>) -> Result<Self, KeysError> {
         let mut version = None;
-        let mut table = KeyTable::default();
+        let mut keys = Vec::new();
         let mut add = |segment: usize, key: &Key| {
             if let Some(caller) = making.caller(segment, key) {
-                table.insert(key.sha256, key.expires, caller);
+                keys.push((key.sha256, key.expires, caller));
             }
         };
         if let Some(path) = &config.identity.keys_file {
@@ -62,7 +62,7 @@ impl Callers {
         for (index, segment) in config.segments.iter().enumerate() {
             segment.keys.iter().for_each(|key| add(index, key));
         }
-        Ok(Self { table, quotas: making.quotas, version })
+        Ok(Self { table: keys.into_iter().collect(), quotas: making.quotas, version })
     }
 
     /// From now on what is agreed with these callers holds. What has been used stays used.

@@ -147,8 +147,7 @@ impl Metrics {
             "Bounds that callers or upstreams ran into.",
             &["limit"],
         )?;
-        let build = gauges(&registry, "build_info", "Always 1; the version is a label.", &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        build_info(&registry)?;
         let overhead = Histogram::with_opts(
             HistogramOpts::new("overhead_seconds", "Weir's own share of a call, up to the answer's head.")
                 .buckets(OVERHEAD_SECONDS.to_vec()),
@@ -308,6 +307,12 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text).unwrap_or_default();
         String::from_utf8(text).unwrap_or_default()
     }
+}
+
+fn build_info(registry: &Registry) -> prometheus::Result<()> {
+    let build = gauges(registry, "build_info", "Always 1; the version is a label.", &["version"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    Ok(())
 }
 
 fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {

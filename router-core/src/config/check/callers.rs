@@ -1,6 +1,6 @@
 //! Keys by which callers are known: `segments.NAME.keys`, and the files that `identity.keys_file` names.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::quota;
 use super::reader::{At, Entry, Fields, Reader};
@@ -17,28 +17,29 @@ struct Keyring {
     /// Names of the segments, in the file's order.
     segments: Vec<String>,
     /// The segment of each key.
-    digests: HashMap<Digest, usize>,
+    digests: BTreeMap<[u8; Digest::BYTES], usize>,
     /// The segment of each caller, and its quota.
-    ids: HashMap<String, (usize, Option<Quota>)>,
+    ids: BTreeMap<String, (usize, Option<Quota>)>,
 }
 
 /// Whether the file says how callers are known, right or wrong.
 pub(super) fn are_known(top: &Fields<'_>) -> bool {
-    let of = |node: &Node, key: &str| match &node.value {
-        Value::Mapping(pairs) => {
-            pairs.iter().find(|(name, _)| name.word() == Some(key)).map(|(_, value)| value.clone())
-        }
-        Value::Scalar { .. } | Value::Sequence(_) => None,
-    };
-    let has_keys = |segment: &Node| {
-        of(segment, "keys")
-            .is_some_and(|keys| !matches!(&keys.value, Value::Sequence(items) if items.is_empty()))
-    };
-    let segments = top.get("segments").is_some_and(|at| match &at.node.value {
-        Value::Mapping(pairs) => pairs.iter().any(|(_, segment)| has_keys(segment)),
+    let is_there = |node: &Node| !matches!(&node.value, Value::Sequence(items) if items.is_empty());
+    let in_segment = |segment: &Node| value_of(segment, "keys").is_some_and(is_there);
+    let in_segments = top.get("segments").is_some_and(|at| match &at.node.value {
+        Value::Mapping(pairs) => pairs.iter().any(|(_, segment)| in_segment(segment)),
         Value::Scalar { .. } | Value::Sequence(_) => false,
     });
-    segments || top.get("identity").is_some_and(|at| of(at.node, "keys_file").is_some())
+    in_segments || top.get("identity").is_some_and(|at| value_of(at.node, "keys_file").is_some())
+}
+
+fn value_of<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    match &node.value {
+        Value::Mapping(pairs) => {
+            pairs.iter().find(|(name, _)| name.word() == Some(key)).map(|(_, value)| value)
+        }
+        Value::Scalar { .. } | Value::Sequence(_) => None,
+    }
 }
 
 /// Reads the keys of every segment. `topics` are the names of everything that calls go to.
@@ -96,14 +97,14 @@ pub fn load_keys(text: &str, config: &Config, mut each: impl FnMut(FileKey)) -> 
 impl Keyring {
     fn new(topics: Vec<String>, segments: &[Segment]) -> Self {
         let segments = segments.iter().map(|segment| segment.name.clone()).collect();
-        Self { topics, segments, digests: HashMap::new(), ids: HashMap::new() }
+        Self { topics, segments, digests: BTreeMap::new(), ids: BTreeMap::new() }
     }
 
     /// With the keys of a configuration.
     fn of(config: &Config) -> Self {
         let mut ring = Self::new(config.topics().collect(), &config.segments);
         for (index, segment) in config.segments.iter().enumerate() {
-            ring.digests.extend(segment.keys.iter().map(|key| (key.sha256, index)));
+            ring.digests.extend(segment.keys.iter().map(|key| (key.sha256.0, index)));
             ring.ids.extend(segment.keys.iter().map(|key| (key.id.clone(), (index, key.quota))));
         }
         ring
@@ -146,7 +147,7 @@ impl Keyring {
         (segment, quota): (usize, Option<Quota>),
     ) -> Result<(), Complaint> {
         let name = |index: usize| shown(self.segments.get(index).map_or("", String::as_str));
-        if let Some(other) = self.digests.insert(sha256, segment) {
+        if let Some(other) = self.digests.insert(sha256.0, segment) {
             let complaint = match other == segment {
                 true => Complaint::new("the same key twice: another entry has this `sha256`"),
                 false => Complaint::new(format!("one key in two segments: it is {}'s already", name(other))),

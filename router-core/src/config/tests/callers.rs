@@ -77,6 +77,25 @@ fn who_has_no_key_may_still_be_somebody() {
 }
 
 #[test]
+fn quotas_of_keys_that_are_refused() {
+    for (keys, path, message) in [
+        ("{id: x, sha256: A, quota: {}}", "segments.s.keys[0].quota", "a quota has to count something"),
+        ("{id: x, sha256: A, quota: {concurrent: 0}}", "segments.s.keys[0].quota.concurrent", "out of range"),
+        (
+            "{id: x, sha256: A, quota: {concurrent: 1}}, {id: x, sha256: B}",
+            "segments.s.keys[1]",
+            "another key of the caller `x` has another `quota`",
+        ),
+    ] {
+        refused(
+            &with_keys(&keys.replace('A', A).replace("sha256: B", &format!("sha256: {B}"))),
+            path,
+            message,
+        );
+    }
+}
+
+#[test]
 fn keys_that_are_refused() {
     let cases = [
         ("{sha256: A}".to_owned(), "segments.s.keys[0]", "missing key `id`"),
@@ -107,21 +126,6 @@ fn keys_that_are_refused() {
             "{id: x, sha256: A, routes: [r, r]}".to_owned(),
             "segments.s.keys[0].routes[1]",
             "`r` is listed already",
-        ),
-        (
-            "{id: x, sha256: A, quota: {}}".to_owned(),
-            "segments.s.keys[0].quota",
-            "a quota has to count something",
-        ),
-        (
-            "{id: x, sha256: A, quota: {concurrent: 0}}".to_owned(),
-            "segments.s.keys[0].quota.concurrent",
-            "out of range",
-        ),
-        (
-            format!("{{id: x, sha256: A, quota: {{concurrent: 1}}}}, {{id: x, sha256: {B}}}"),
-            "segments.s.keys[1]",
-            "another key of the caller `x` has another `quota`",
         ),
         ("{id: x, sha256: A, segment: s}".to_owned(), "segments.s.keys[0].segment", "unknown key `segment`"),
         ("{id: x, sha256: A}, {id: y, sha256: A}".to_owned(), "segments.s.keys[1]", "the same key twice"),

@@ -297,10 +297,7 @@ impl Reason {
             Self::ModelNotString => "The request body's `model` must be a string.".into(),
             Self::UnknownModel { model, known } => unknown_model(model, known).into(),
             Self::InvalidKey { why } => why.message().into(),
-            Self::RouteForbidden { model: Some(model) } => {
-                format!("This key may not use the model `{}`.", echoed(model)).into()
-            }
-            Self::RouteForbidden { model: None } => "This key may not use this path.".into(),
+            Self::RouteForbidden { model } => forbidden(model.as_deref()).into(),
             Self::InvalidHeader { header, wanted } => format!("The header `{header}` must be {wanted}.").into(),
             Self::Shed { why, .. } => why.message().into(),
             Self::OverQuota { kind, .. } => over_quota(*kind).into(),
@@ -385,6 +382,11 @@ const fn over_quota(kind: Kind) -> &'static str {
 /// What a caller wrote, short enough to be repeated.
 fn echoed(text: &str) -> String {
     text.chars().take(ECHO_CHARS_MAX).collect()
+}
+
+fn forbidden(model: Option<&str>) -> String {
+    let what = model.map_or_else(|| "path".to_owned(), |model| format!("model `{}`", echoed(model)));
+    format!("The caller may not use this {what}.")
 }
 
 fn unknown_model(model: &str, known: &[String]) -> String {
