@@ -79,14 +79,16 @@ async fn exchange(line: Arc<Line>, mut call: Box<Call>) -> Reply {
     // Settled with the account, whatever becomes of the call.
     limit::reserve(&mut call)?;
     // Room, target and endpoint in one decision; in flight from now to the last byte of the answer, on every way out.
+    let canary = route::canary_target(&call);
     let admitted = {
-        let admission = pin!(overload::admit(&line, &call, route::canary_target(&call)));
+        let admission = pin!(overload::admit(&line, &call, canary));
         while_served(&account, admission).await?
     };
     let Admitted { permit, route, target } = admitted;
     {
         let mut facts = account.facts();
         facts.target = Some(target);
+        facts.by_turn = canary.is_none();
         facts.route = Some(route.clone());
     }
     call.route = route.clone();

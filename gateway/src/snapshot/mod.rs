@@ -24,6 +24,7 @@ pub(crate) use credential::Credential;
 pub(crate) use gauges::Page;
 pub(crate) use route::{Route, Target};
 
+use crate::audit::SigningKey;
 use crate::path::accept::has_anthropic_version;
 use crate::path::limit::Allowance;
 use crate::path::send::Connections;
@@ -134,6 +135,7 @@ pub(crate) fn try_file(path: &Path, what: FileUse) -> Result<(), String> {
         }
         FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
         FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
+        FileUse::SigningKey => SigningKey::read(&Secret::File(path.to_owned())).map(drop),
     }
 }
 
@@ -155,7 +157,13 @@ impl Snapshot {
         }
         let mut routes = Vec::new();
         for (topic, route) in config.routes.iter().enumerate() {
-            routes.push(Arc::new(Route::build(&config, topic, &pools, metrics, route)?));
+            let built = Route::build(&config, topic, &pools, metrics, route)?;
+            let known =
+                previous.and_then(|previous| previous.routes.iter().find(|one| one.name == built.name));
+            if let Some(known) = known {
+                built.goes_on_from(known);
+            }
+            routes.push(Arc::new(built));
         }
         let named = |route: &&Arc<Route>| &*route.name != WILDCARD_ROUTE;
         let by_name =

@@ -23,7 +23,7 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 const RETRY_AFTER_MS_DEFAULT: u64 = 1000;
 
 /// The caller's id for the call if it is sane, else a new one.
-pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
+pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let sane = |id: &&HeaderValue| {
         !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.as_bytes().iter().all(u8::is_ascii_graphic)
     };

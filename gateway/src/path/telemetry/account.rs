@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) route: Option<Arc<Route>>,
     /// Index into the route's targets.
     pub(crate) target: Option<usize>,
+    /// Whether it was the target's turn, and no rule's choice.
+    pub(crate) by_turn: bool,
     pub(crate) endpoint: Option<Arc<str>>,
     pub(crate) stream: bool,
     pub(crate) status: u16,
@@ -130,7 +132,8 @@ impl Account {
         }
         let total = self.started.elapsed();
         let request_id = self.origin.request_id.clone();
-        self.telemetry.settle(Box::new(Record { request_id, total, ending, facts }));
+        let record = Record { request_id, total, ending, facts };
+        self.telemetry.settle(Box::new(record), self.started + total);
     }
 }
 
