@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use super::{Reloader, Version, pause};
 use crate::gateway::Gateway;
 use crate::path::telemetry::Level;
-use crate::snapshot::Callers;
 
 impl Reloader {
     /// Reads the file of keys whenever it has changed, until the process ends.
@@ -32,9 +31,8 @@ impl Reloader {
         let snapshot = Arc::clone(&self.gateway.snapshot());
         let telemetry = &self.gateway.telemetry;
         let building = snapshot.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            Callers::read(&building.config, &building.segments).map_err(|error| error.to_string())
-        });
+        let read =
+            tokio::task::spawn_blocking(move || building.read_callers().map_err(|error| error.to_string()));
         match read.await.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(callers) => {
                 let keys = callers.len();

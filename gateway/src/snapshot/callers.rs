@@ -7,10 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use router_core::config::{Config, FileKey, ITEMS_BYTES_MAX, Key, Problem, load_keys};
+use router_core::config::{Config, FileKey, ITEMS_BYTES_MAX, Key, Problem, Quota, load_keys};
 use router_core::identify::{Digest, KeyTable, Verdict};
 
 use super::Segment;
+use crate::path::limit::Allowance;
 use crate::watch::Version;
 
 /// A caller that is known.
@@ -21,12 +22,16 @@ pub(crate) struct Caller {
     pub(crate) segment: Segment,
     /// The routes that its key is for, by name; all where there is none.
     pub(crate) routes: Option<Arc<[Arc<str>]>>,
+    /// What it may use, within what its segment may, and has used.
+    pub(crate) allowance: Option<Arc<Allowance>>,
 }
 
 /// Every key that is known. Swapped whole, alone when the file of keys has changed.
 #[derive(Debug, Default)]
 pub(crate) struct Callers {
     table: KeyTable<Arc<Caller>>,
+    /// By the caller's name, with what is agreed with it.
+    quotas: HashMap<Arc<str>, (Quota, Arc<Allowance>)>,
     /// The file of keys as it was before it was read.
     pub(crate) version: Option<Version>,
 }
@@ -42,13 +47,12 @@ pub(crate) enum KeysError {
 
 impl Callers {
     /// Reads the file of keys, if there is one, and adds the keys of the configuration.
-    pub(crate) fn read(config: &Config, segments: &[Segment]) -> Result<Self, KeysError> {
-        let mut making = Making { segments, texts: HashMap::new(), lists: HashMap::new() };
+    pub(crate) fn read(config: &Config, mut making: Making<'_>) -> Result<Self, KeysError> {
         let mut version = None;
-        let mut table = KeyTable::default();
+        let mut keys = Vec::new();
         let mut add = |segment: usize, key: &Key| {
             if let Some(caller) = making.caller(segment, key) {
-                table.insert(key.sha256, key.expires, caller);
+                keys.push((key.sha256, key.expires, caller));
             }
         };
         if let Some(path) = &config.identity.keys_file {
@@ -58,7 +62,14 @@ impl Callers {
         for (index, segment) in config.segments.iter().enumerate() {
             segment.keys.iter().for_each(|key| add(index, key));
         }
-        Ok(Self { table, version })
+        Ok(Self { table: keys.into_iter().collect(), quotas: making.quotas, version })
+    }
+
+    /// From now on what is agreed with these callers holds. What has been used stays used.
+    pub(crate) fn apply_quotas(&self) {
+        for (quota, allowance) in self.quotas.values() {
+            allowance.follow(Some(*quota));
+        }
     }
 
     /// What a key is worth at `now`, in seconds of Unix time.
@@ -92,17 +103,48 @@ pub(crate) fn try_keys(path: &Path, config: &Config, each: impl FnMut(FileKey)) 
 }
 
 /// Callers in the making. Names that many keys share are kept once.
-struct Making<'m> {
+pub(crate) struct Making<'m> {
     segments: &'m [Segment],
+    /// In their order.
+    allowances: &'m [Arc<Allowance>],
+    /// Those before, whose quotas go on.
+    previous: Option<&'m Callers>,
+    quotas: HashMap<Arc<str>, (Quota, Arc<Allowance>)>,
     texts: HashMap<String, Arc<str>>,
     lists: HashMap<Vec<String>, Arc<[Arc<str>]>>,
 }
 
-impl Making<'_> {
+impl<'m> Making<'m> {
+    /// Of these segments, with their allowances in the same order.
+    pub(crate) fn new(
+        segments: &'m [Segment],
+        allowances: &'m [Arc<Allowance>],
+        previous: Option<&'m Callers>,
+    ) -> Self {
+        let (texts, lists, quotas) = Default::default();
+        Self { segments, allowances, previous, quotas, texts, lists }
+    }
+
     fn caller(&mut self, segment: usize, key: &Key) -> Option<Arc<Caller>> {
         let segment = self.segments.get(segment)?.clone();
         let routes = key.routes.as_ref().map(|routes| self.list(routes));
-        Some(Arc::new(Caller { id: key.id.as_str().into(), segment, routes }))
+        let id: Arc<str> = key.id.as_str().into();
+        let allowance = key.quota.and_then(|quota| self.allowance(&id, segment.index, quota));
+        Some(Arc::new(Caller { id, segment, routes, allowance }))
+    }
+
+    /// One for all keys of a caller.
+    fn allowance(&mut self, id: &Arc<str>, segment: usize, quota: Quota) -> Option<Arc<Allowance>> {
+        if let Some((_, allowance)) = self.quotas.get(id) {
+            return Some(allowance.clone());
+        }
+        let of_segment = self.allowances.get(segment)?;
+        let known = self.previous.and_then(|previous| previous.quotas.get(id));
+        let known =
+            known.map(|(_, allowance)| allowance).filter(|known| known.is_of_the_segment_of(of_segment));
+        let allowance = known.cloned().unwrap_or_else(|| of_segment.of_caller(quota));
+        self.quotas.insert(id.clone(), (quota, allowance.clone()));
+        Some(allowance)
     }
 
     fn list(&mut self, routes: &[String]) -> Arc<[Arc<str>]> {

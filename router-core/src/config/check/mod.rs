@@ -5,6 +5,7 @@
 //! ([`Reader`]) knows how to take fields, lists and texts out of the tree; the sections of the file say
 //! which ones they want.
 
+mod audit;
 mod callers;
 mod concurrency;
 mod doors;
@@ -14,6 +15,7 @@ mod limits;
 mod operators;
 mod passthrough;
 mod pools;
+mod quota;
 mod reader;
 mod routes;
 mod secret;
@@ -24,6 +26,8 @@ mod tls;
 mod values;
 
 use std::path::Path;
+
+pub use quota::quota;
 
 use super::problem::{FileUse, Loaded, Problem};
 use super::{Config, Passthrough, reference, tree};
@@ -69,6 +73,7 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let limits = limits::limits(reader, &fields);
     let drain = service::drain(reader, &fields);
     let log = service::log(reader, &fields);
+    let audit = audit::audit(reader, &fields);
     let mut pools = pools::pools(reader, &fields);
     let mut segments = segments::segments(reader, &fields);
     let routes = routes::routes(reader, &fields, pools.as_deref(), &segments);
@@ -87,6 +92,7 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
         limits,
         drain,
         log,
+        audit,
         pools: pools.unwrap_or_default(),
         routes,
         passthrough,

@@ -3,16 +3,20 @@
 
 mod callers;
 mod overload;
+mod quota;
 
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+pub use quota::quota_to_json;
+
 use super::expand::escape;
 use super::scalar::{render_duration, render_size};
 use super::{
-    Address, Canary, Config, Limits, Listen, Passthrough, Pool, Route, Secret, Target, Tls, WEIGHT_SUM, url,
+    Address, Audit, Canary, Config, Limits, Listen, Passthrough, Pool, Route, Secret, Target, Tls,
+    WEIGHT_SUM, url,
 };
 
 /// The configuration as JSON. A secret appears as the place where it is found. Object keys come in
@@ -31,7 +35,7 @@ pub fn to_json(config: &Config) -> Value {
     if let Some(metrics) = &config.admin.metrics {
         admin["metrics"] = place(&metrics.address, metrics.tls.as_ref());
     }
-    json!({
+    let mut out = json!({
         "listen": listen,
         "admin": admin,
         "limits": limits(&config.limits),
@@ -51,7 +55,11 @@ pub fn to_json(config: &Config) -> Value {
         "segments": segments,
         "anonymous": config.anonymous.map_or("refuse", |index| &config.segments[index].name),
         "identity": callers::identity(&config.identity),
-    })
+    });
+    if let Some(log) = &config.audit {
+        out["audit"] = audit(log);
+    }
+    out
 }
 
 fn listener(listen: &Listen) -> Value {
@@ -133,6 +141,14 @@ fn pool(pool: &Pool) -> Value {
     }
     if let Some(ca) = &pool.ca {
         out["ca"] = file(ca).into();
+    }
+    out
+}
+
+fn audit(audit: &Audit) -> Value {
+    let mut out = json!({ "path": escape(&audit.path.to_string_lossy()) });
+    if let Some(key) = &audit.key {
+        out["key"] = secret(key);
     }
     out
 }
