@@ -13,7 +13,7 @@ use support::client::{Answer, Connection, chat, get, post, request, send};
 use support::config::{ASK, ASK_STREAM, one_pool};
 use support::eventually;
 use support::held::{Held, ask, ask_at};
-use support::outcome::weir as run;
+use support::outcome::{Outcome, weir as run};
 use support::refusal::{ANTHROPIC, OPENAI};
 use support::socket::dead_address;
 use support::upstream::{LAST_CHUNK, SSE_HEAD, Upstream, answer, chunk, completion, delta};
@@ -337,11 +337,11 @@ fn an_operator_changes_a_quota_and_it_survives_a_reload_until_the_file_changes_i
     let weir = Weir::start(run, None);
     let reload = || assert_eq!(post(&weir.admin, "/admin/v1/reload", &[], b"").status, 200);
     assert_eq!((chat(&weir.data, ASK).status, chat(&weir.data, ASK).status), (200, 429));
-    assert_eq!(segment(&weir)["origin"], "file");
+    assert_eq!(segment(&weir)["source"], "file");
 
     let changed = put(&weir, "s", r#"{"requests_per_second":0.001,"burst":3}"#);
     assert_eq!((changed.status, &changed.json()["before"]["burst"]), (200, &json!(1)), "{}", changed.text());
-    assert_eq!(segment(&weir)["origin"], "runtime");
+    assert_eq!(segment(&weir)["source"], "run_time");
     assert_eq!(
         (&segment(&weir)["quota"]["burst"], &segment(&weir)["quota_of_file"]["burst"]),
         (&json!(3), &json!(1))
@@ -354,7 +354,7 @@ fn an_operator_changes_a_quota_and_it_survives_a_reload_until_the_file_changes_i
     assert_eq!(segment(&weir)["quota"]["burst"], 3, "the file says of it what it said");
     files.write("weir.yaml", &with(&format!("{NEVER}, burst: 2")));
     reload();
-    assert_eq!((&segment(&weir)["quota"]["burst"], &segment(&weir)["origin"]), (&json!(2), &json!("file")));
+    assert_eq!((&segment(&weir)["quota"]["burst"], &segment(&weir)["source"]), (&json!(2), &json!("file")));
     assert_eq!(chat(&weir.data, ASK).status, 429, "and still nothing was forgotten");
 
     assert_eq!(put(&weir, "s", r#"{"concurrent":5}"#).status, 200);
@@ -469,4 +469,103 @@ fn a_quota_of_a_file_of_keys_holds_over_its_changes() {
     files.write("keys.yaml", &item(2, &format!("- {{ id: b, segment: s, sha256: {} }}\n", key().1)));
     eventually("one more", || (with(&weir, &secret).status == 200).then_some(()));
     assert_eq!(with(&weir, &secret).status, 429, "what was used stays used");
+}
+
+/// `weir quota` at these admin listeners: exit code, and what it prints where.
+fn operate(arguments: &[&str], weirs: &[&str]) -> Outcome {
+    let admins = weirs.iter().flat_map(|admin| ["--admin", admin]);
+    run(&["quota"].into_iter().chain(arguments.iter().copied()).chain(admins).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_command_shows_and_sets_quotas_on_all_replicas_or_none() {
+    let upstream = Upstream::new();
+    let quota = format!("{NEVER}, burst: 1, concurrent: 7");
+    let weirs = [weir(&upstream.url(), &quota), weir(&upstream.url(), &quota)];
+    let admins: Vec<&str> = weirs.iter().map(|weir| weir.admin.as_str()).collect();
+    let quotas = || weirs.iter().map(|weir| segment(weir)["quota"].clone()).collect::<Vec<_>>();
+    let shown = operate(&["show"], &admins);
+    assert_eq!((shown.code, shown.stderr.as_str()), (0, ""));
+    assert!(shown.stdout.contains("SEGMENT") && shown.stdout.contains("0.001"), "{}", shown.stdout);
+    let json: Value = serde_json::from_str(&operate(&["show", "--json"], &admins).stdout).unwrap();
+    assert_eq!(json["replicas"][1]["segments"][0]["remaining"]["concurrent"], 7);
+
+    let set = operate(&["set", "--segment", "s", "--burst", "4", "--concurrent", "none"], &admins);
+    assert_eq!((set.code, set.stderr.as_str()), (0, ""), "{}", set.stdout);
+    let row = |key: &str| set.stdout.lines().find(|line| line.trim().starts_with(key)).unwrap().to_owned();
+    assert_eq!(row("burst").split_whitespace().collect::<Vec<_>>(), ["burst", "1", "4"]);
+    let expected = json!({ "requests_per_second": 0.001, "burst": 4, "enforce": true });
+    assert_eq!(quotas(), [expected.clone(), expected.clone()]);
+
+    let nobody = dead_address();
+    for (arguments, admins, code, told) in [
+        (&["set", "--segment", "s", "--burst", "9"][..], [admins[0], &nobody], 1, "cannot be reached"),
+        (
+            &["set", "--segment", "t", "--burst", "9"],
+            [admins[0], admins[1]],
+            1,
+            "no segment of the name \"t\"",
+        ),
+        (&["set", "--segment", "s", "--burst", "0"], [admins[0], admins[1]], 1, "out of range"),
+        (&["set", "--segment", "s", "--burst", "x"], [admins[0], admins[1]], 1, "whole number"),
+        (
+            &["set", "--segment", "s", "--requests-per-second", "-1"],
+            [admins[0], admins[1]],
+            1,
+            "out of range",
+        ),
+        (
+            &["set", "--segment", "s", "--requests-per-second", "none"],
+            [admins[0], admins[1]],
+            1,
+            "count something",
+        ),
+        (&["set", "--segment", "s"], [admins[0], admins[1]], 2, "nothing is to be set"),
+        (&["set", "--segment", "s", "--reset", "--burst", "1"], [admins[0], admins[1]], 2, "--reset"),
+    ] {
+        let refused = operate(arguments, &admins);
+        assert_eq!(refused.code, code, "{arguments:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(told), "{arguments:?}: {}", refused.stderr);
+        assert_eq!(quotas(), [expected.clone(), expected.clone()], "{arguments:?}");
+    }
+
+    let reset = operate(&["set", "--segment", "s", "--reset", "--json"], &admins);
+    assert_eq!((reset.code, reset.stderr.as_str()), (0, ""));
+    assert!(quotas().iter().all(|quota| quota["concurrent"] == 7 && quota["burst"] == 1));
+    assert_eq!(segment(&weirs[0])["source"], "file");
+}
+
+#[test]
+fn what_one_replica_takes_and_another_refuses_is_put_back() {
+    let upstream = Upstream::new();
+    let weirs = [weir(&upstream.url(), NEVER), weir(&upstream.url(), "concurrent: 7")];
+    let admins: Vec<&str> = weirs.iter().map(|weir| weir.admin.as_str()).collect();
+    let before: Vec<Value> = weirs.iter().map(|weir| segment(weir)["quota"].clone()).collect();
+    let refused = operate(&["set", "--segment", "s", "--burst", "9"], &admins);
+    assert_eq!(refused.code, 1, "{}", refused.stdout);
+    assert!(refused.stderr.contains("without `requests_per_second`"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("everything is as it was"), "{}", refused.stderr);
+    assert_eq!(weirs.iter().map(|weir| segment(weir)["quota"].clone()).collect::<Vec<_>>(), before);
+    assert_eq!(segment(&weirs[0])["source"], "file");
+}
+
+#[test]
+fn a_changed_quota_is_in_the_audit_log() {
+    let upstream = Upstream::new();
+    let files = Folder::new();
+    let log = files.0.join("audit.jsonl");
+    let text =
+        config(&upstream.url(), "", "concurrent: 7") + &format!("audit: {{ path: {} }}\n", log.display());
+    let weir = Weir::configured(&text);
+    assert_eq!(put(&weir, "s", r#"{"concurrent":2}"#).status, 200);
+    let lines = std::fs::read_to_string(&log).unwrap();
+    let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["action"], &last["target"]), (&json!("quota"), &json!("segments/s/quota")), "{last}");
+    assert_eq!(
+        (&last["before"]["concurrent"], &last["after"]["concurrent"]),
+        (&json!(7), &json!(2)),
+        "{last}"
+    );
+    let verified = run(&["audit", "verify", log.to_str().unwrap()]);
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
 }

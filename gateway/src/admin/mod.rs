@@ -66,9 +66,9 @@ fn router(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Router {
         .route("/admin/v1/pools", get(state::pools))
         .route("/admin/v1/config", get(state::config))
         .route("/admin/v1/reload", post(reload).with_state(reloader.clone()))
-        .merge(weights::router(reloader))
+        .merge(weights::router(reloader.clone()))
         .merge(backpressure::routes())
-        .merge(segments::routes())
+        .merge(segments::routes(reloader))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "not_found", "no such path on the admin listener"))
         .with_state(gateway)
 }

@@ -9,19 +9,21 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use router_core::config::{Problem, Quota, quota, quota_to_json};
+use router_core::config::{Problem, Quota, quota};
 use router_core::limit::{Cell, Rate};
 use serde_json::{Value, json};
 
+use super::by::Asking;
 use super::refuse;
 use crate::gateway::Gateway;
 use crate::path::limit::{Allowance, Origin};
-use crate::path::telemetry::Level;
+use crate::reload::{QuotaRefused, Reloader, rendered};
 
-pub(super) fn routes() -> Router<Arc<Gateway>> {
+pub(super) fn routes(reloader: Arc<Reloader>) -> Router<Arc<Gateway>> {
     Router::new()
-        .route("/admin/v1/segments", get(segments))
         .route("/admin/v1/segments/{segment}/quota", put(put_quota).delete(delete_quota))
+        .with_state(reloader)
+        .route("/admin/v1/segments", get(segments))
 }
 
 async fn segments(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
@@ -33,42 +35,52 @@ async fn segments(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
 }
 
 async fn put_quota(
-    State(gateway): State<Arc<Gateway>>,
+    State(reloader): State<Arc<Reloader>>,
     Path(segment): Path<String>,
+    asking: Asking,
     body: String,
 ) -> Response {
     match quota(&body) {
-        Ok(quota) => set(&gateway, &segment, Some(quota)),
+        Ok(quota) => change(reloader, segment, Some(quota), asking).await,
         Err(problems) => refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid_quota", &told(&problems)),
     }
 }
 
-async fn delete_quota(State(gateway): State<Arc<Gateway>>, Path(segment): Path<String>) -> Response {
-    set(&gateway, &segment, None)
+async fn delete_quota(
+    State(reloader): State<Arc<Reloader>>,
+    Path(segment): Path<String>,
+    asking: Asking,
+) -> Response {
+    change(reloader, segment, None, asking).await
 }
 
-fn set(gateway: &Gateway, segment: &str, quota: Option<Quota>) -> Response {
-    let snapshot = gateway.snapshot();
-    let Some(allowance) = snapshot.allowance(segment) else {
-        let message = format!("there is no segment of the name {segment:?}");
-        return refuse(StatusCode::NOT_FOUND, "not_found", &message);
+async fn change(reloader: Arc<Reloader>, segment: String, quota: Option<Quota>, asking: Asking) -> Response {
+    let outcome = super::to_its_end(async move {
+        let changed = reloader.change_quota(&segment, quota, asking.by).await;
+        changed.map(|(allowance, before)| {
+            let mut answer = describe(&segment, &allowance);
+            answer["before"] = rendered(before);
+            answer
+        })
+    });
+    let refused = match outcome.await {
+        Ok(Ok(answer)) => return Json(answer).into_response(),
+        Ok(Err(refused)) => refused,
+        Err(broken) => return broken,
     };
-    let before = rendered(allowance.quota().0);
-    allowance.set(quota);
-    let after = rendered(allowance.quota().0);
-    let message =
-        format!("the quota of segment {segment} was changed by an operator from {before} to {after}");
-    gateway.telemetry.event(Level::Info, message);
-    let mut answer = describe(segment, allowance);
-    answer["before"] = before;
-    Json(answer).into_response()
+    let (status, code) = match refused {
+        QuotaRefused::UnknownSegment(_) => (StatusCode::NOT_FOUND, "not_found"),
+        QuotaRefused::Audit(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
+        QuotaRefused::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+    };
+    refuse(status, code, &refused.to_string())
 }
 
 fn describe(name: &str, allowance: &Allowance) -> Value {
     let (quota, origin) = allowance.quota();
     let mut out = json!({ "segment": name, "quota": rendered(quota) });
     if quota.is_some() {
-        out["origin"] = origin.name().into();
+        out["source"] = origin.name().into();
     }
     if origin == Origin::Operator {
         out["quota_of_file"] = rendered(allowance.of_file());
@@ -84,10 +96,6 @@ fn describe(name: &str, allowance: &Allowance) -> Value {
     });
     out["output_tokens_p90"] = allowance.outputs().usual_most().into();
     out
-}
-
-fn rendered(quota: Option<Quota>) -> Value {
-    quota.as_ref().map_or(Value::Null, quota_to_json)
 }
 
 /// All that is wrong, on one line.

@@ -19,7 +19,7 @@ use http::{HeaderValue, Method};
 use router_core::config::{Balance, Config, FileUse, NonStreaming, Secret, Timeouts, Usage, WILDCARD_ROUTE};
 use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
 
-use callers::Making;
+use callers::Known;
 pub(crate) use callers::{Caller, Callers, KeysError, sha256, try_keys};
 pub(crate) use credential::Credential;
 pub(crate) use gauges::Page;
@@ -192,9 +192,10 @@ impl Snapshot {
         let names = config.segments.iter().enumerate();
         let segments: Vec<_> =
             names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
-        let known = previous.map(Self::callers);
-        let making = Making::new(&segments, &allowances, known.as_ref().map(|known| &***known));
-        let callers = ArcSwap::from_pointee(Callers::read(&config, making)?);
+        let before = previous.map(Self::callers);
+        let before = before.as_ref().map(|before| &***before);
+        let known = Known { segments: &segments, allowances: &allowances, previous: before };
+        let callers = ArcSwap::from_pointee(Callers::read(&config, &known)?);
         let knows_callers = config.knows_callers();
         let identities = Identities::build(&config).map_err(BuildError::Tls)?;
         let operators = Operators::new(&config.admin.keys);
@@ -273,8 +274,8 @@ impl Snapshot {
 
     /// The keys of this configuration as they are now, those of its file read again.
     pub(crate) fn read_callers(&self) -> Result<Callers, KeysError> {
-        let known = self.callers();
-        Callers::read(&self.config, Making::new(&self.segments, &self.allowances, Some(&known)))
+        let (segments, allowances, before) = (&self.segments, &self.allowances, self.callers());
+        Callers::read(&self.config, &Known { segments, allowances, previous: Some(&before) })
     }
 
     /// From now on these are known, to calls that come.

@@ -8,6 +8,8 @@ mod table;
 
 use serde_json::{Value, json};
 
+pub(super) use table::columns;
+
 use super::admin_client::{self, Admin};
 use super::{Stop, print};
 use crate::cli::{Router, RouterAction};

@@ -50,7 +50,7 @@ impl Origin {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::File => "file",
-            Self::Operator => "runtime",
+            Self::Operator => "run_time",
         }
     }
 }

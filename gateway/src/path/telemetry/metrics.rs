@@ -154,11 +154,7 @@ impl Metrics {
             &["limit"],
         )?;
         build_info(&registry)?;
-        let overhead = Histogram::with_opts(
-            HistogramOpts::new("overhead_seconds", "Weir's own share of a call, up to the answer's head.")
-                .buckets(OVERHEAD_SECONDS.to_vec()),
-        )?;
-        registry.register(Box::new(overhead.clone()))?;
+        let overhead = overhead(&registry)?;
         Ok(Self {
             requests: counters(
                 &registry,
@@ -319,6 +315,15 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text).unwrap_or_default();
         String::from_utf8(text).unwrap_or_default()
     }
+}
+
+fn overhead(registry: &Registry) -> prometheus::Result<Histogram> {
+    let overhead = Histogram::with_opts(
+        HistogramOpts::new("overhead_seconds", "Weir's own share of a call, up to the answer's head.")
+            .buckets(OVERHEAD_SECONDS.to_vec()),
+    )?;
+    registry.register(Box::new(overhead.clone()))?;
+    Ok(overhead)
 }
 
 fn build_info(registry: &Registry) -> prometheus::Result<()> {
