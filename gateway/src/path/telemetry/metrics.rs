@@ -147,12 +147,6 @@ impl Metrics {
     pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new_custom(Some("weir".into()), None)?;
         let path = ["route", "segment", "target"];
-        let limit_hits = counters(
-            &registry,
-            "limit_hits_total",
-            "Bounds that callers or upstreams ran into.",
-            &["limit"],
-        )?;
         build_info(&registry)?;
         let overhead = overhead(&registry)?;
         Ok(Self {
@@ -191,7 +185,7 @@ impl Metrics {
             limited: Limited::new(&registry)?,
             overhead,
             recents: Recents::new(),
-            limit_hits: Limit::ALL.map(|limit| limit_hits.with_label_values(&[limit.name()])),
+            limit_hits: limit_hits(&registry)?,
             handshakes: Handshakes::new(&registry)?,
             reload_succeeded: gauge(
                 &registry,
@@ -330,6 +324,13 @@ fn build_info(registry: &Registry) -> prometheus::Result<()> {
     let build = gauges(registry, "build_info", "Always 1; the version is a label.", &["version"])?;
     build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     Ok(())
+}
+
+/// By limit, in their order.
+fn limit_hits(registry: &Registry) -> prometheus::Result<[IntCounter; Limit::ALL.len()]> {
+    let help = "Bounds that callers or upstreams ran into.";
+    let hits = counters(registry, "limit_hits_total", help, &["limit"])?;
+    Ok(Limit::ALL.map(|limit| hits.with_label_values(&[limit.name()])))
 }
 
 fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
