@@ -26,6 +26,9 @@ pub(crate) enum Command {
     Health(Health),
     /// Show the routes of a running Weir, and shift their weights.
     Router(Router),
+    /// Show what the segments of a running Weir may use and have left, and change it.
+    #[command(subcommand)]
+    Quota(QuotaAction),
     /// Check the log of changes that were made while Weir ran.
     Audit(Audit),
     /// Print what a configuration file may hold: a JSON Schema for editors, or the reference for people.
@@ -122,6 +125,42 @@ pub(crate) struct RouterOperate {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuotaAction {
+    /// Show what each segment may use, what is left of it, and who said so.
+    Show(RouterOperate),
+    /// Change what a segment may use, at once. What is not named here stays as it is.
+    #[command(after_help = QUOTA)]
+    Set(QuotaSet),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct QuotaSet {
+    /// The segment.
+    #[arg(long, value_name = "SEGMENT")]
+    pub(crate) segment: String,
+    /// Calls over time, or `none`.
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
+    pub(crate) requests_per_second: Option<String>,
+    /// Most calls at once, or `none` for twice the rate.
+    #[arg(long, value_name = "CALLS", allow_hyphen_values = true)]
+    pub(crate) burst: Option<String>,
+    /// Tokens of prompts and answers, or `none`.
+    #[arg(long, value_name = "TOKENS", allow_hyphen_values = true)]
+    pub(crate) tokens_per_minute: Option<String>,
+    /// Most calls at a time, or `none`.
+    #[arg(long, value_name = "CALLS", allow_hyphen_values = true)]
+    pub(crate) concurrent: Option<String>,
+    /// Whether who exceeds it is refused; else it is only counted.
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) enforce: Option<bool>,
+    /// What the configuration file says, in place of all of these.
+    #[arg(long, conflicts_with_all = ["requests_per_second", "burst", "tokens_per_minute", "concurrent", "enforce"])]
+    pub(crate) reset: bool,
+    #[command(flatten)]
+    pub(crate) operate: RouterOperate,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct RouterAdjust {
     /// The target: `pool/model`, or a model or a pool alone where that is clear.
@@ -215,6 +254,14 @@ Examples:
   weir demo                                          what it does, on this machine alone
   weir run --upstream http://127.0.0.1:9001          in front of one model server, without a file
   weir check weir.yaml && weir run --config weir.yaml";
+
+const QUOTA: &str = "\
+Examples:
+  weir quota set --segment b2b --requests-per-second 100 --burst 300
+  weir quota set --segment b2b --tokens-per-minute none
+  weir quota set --segment b2b --reset
+
+It holds until the process ends, or until the file says something else of that quota than it did.";
 
 const ROUTER: &str = "\
 Examples:

@@ -71,6 +71,7 @@ impl Gateway {
         snapshot.identities.show(&self.telemetry.metrics);
         self.telemetry.keys_in_force(snapshot.callers().len());
         let snapshot = Arc::new(snapshot);
+        snapshot.apply_quotas();
         self.line.reload(&snapshot);
         self.watch.follow(&snapshot, &self.line, &self.telemetry);
         self.snapshot.store(snapshot);

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => command::demo(&arguments),
         Command::Check(arguments) => command::check(&arguments),
         Command::Health(arguments) => command::health(&arguments),
+        Command::Quota(action) => command::quota(&action),
         Command::Router(arguments) => command::router(&arguments),
         Command::Audit(arguments) => command::audit(&arguments),
         Command::Schema(arguments) => command::schema(&arguments),

@@ -10,6 +10,8 @@ use support::client::{Answer, request, send};
 use support::config::one_pool;
 use support::eventually;
 use support::outcome::{self, weir};
+use support::secure::Authority;
+use support::secured::write_identity;
 use support::upstream::Upstream;
 use support::weir::{Folder, Weir, command};
 
@@ -201,4 +203,52 @@ fn commands_have_the_key_from_the_environment() {
     let broken = ask("a\nb");
     assert_eq!(broken.code, 1);
     assert!(broken.stderr.contains("WEIR_ADMIN_KEY") && !broken.stderr.contains("a\nb"), "{}", broken.stderr);
+}
+
+#[test]
+fn commands_change_weights_over_tls_and_the_audit_log_says_who_did() {
+    let (files, authority) = (Folder::new(), Authority::new());
+    write_identity(&files, &authority.identity("localhost"));
+    let (writer, reader) = (key(), key());
+    let folder = files.0.display().to_string();
+    let upstream = Upstream::new();
+    let url = upstream.url();
+    let text = format!(
+        "listen: [{{ address: 127.0.0.1:0 }}]\naudit: {{ path: FOLDER/audit.jsonl }}\n\
+         admin:\n  address: 127.0.0.1:0\n  tls: {{ certificate: FOLDER/tls.crt, key: {{ file: FOLDER/tls.key }} }}\n\
+         \x20 keys: [{{ id: shifts, role: writer, sha256: \"{}\" }}, {{ id: sees, role: reader, sha256: \"{}\" }}]\n\
+         pools: {{ p: {{ endpoints: [{{ url: \"{url}\" }}] }}, q: {{ endpoints: [{{ url: \"{url}\" }}] }} }}\n\
+         routes: {{ m: {{ targets: [{{ pool: p, weight: 0.5 }}, {{ pool: q, weight: 0.5 }}] }} }}\n",
+        writer.1, reader.1
+    );
+    let text = text.replace("FOLDER", &folder);
+    let mut run = command();
+    run.arg("run").arg("--config").arg(files.write("weir.yaml", &text));
+    let weir = Weir::start_as_is(run, None);
+    let port = weir.admin.rsplit_once(':').unwrap().1.to_owned();
+    let ca = files.write("ca.pem", &authority.pem());
+    let router = |key: &str, arguments: &[&str]| {
+        let mut command = command();
+        command.arg("router").args(arguments).args(["--admin", &format!("https://localhost:{port}")]);
+        command.env("WEIR_ADMIN_KEY", key).env("WEIR_ADMIN_CA", &ca);
+        outcome::of(command)
+    };
+    let adjust = ["adjust", "--model", "p", "--weight", "0.7"];
+    let refused = router(&reader.0, &adjust);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("this needs the role writer"), "{}", refused.stderr);
+    for arguments in [&adjust[..], &["deploy"]] {
+        let done = router(&writer.0, arguments);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+    }
+    let log = std::fs::read_to_string(files.0.join("audit.jsonl")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let made: Vec<_> = lines
+        .filter(|line| line["actor"] == "shifts" && line["role"] == "writer" && line["from"] == "127.0.0.1")
+        .map(|line| line["action"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(made, ["adjust", "deploy"], "{log}");
+    for key in [&writer, &reader] {
+        assert!(!log.contains(&key.0) && !weir.log().contains(&key.0));
+    }
 }

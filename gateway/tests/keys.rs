@@ -30,6 +30,11 @@ impl Key {
         Self { key: text("key"), sha256: text("sha256") }
     }
 
+    /// What nobody else may see.
+    fn secret(&self) -> &str {
+        self.key.strip_prefix("weir-").unwrap()
+    }
+
     fn item(&self, id: &str, more: &str) -> String {
         format!("{{ id: {id}, sha256: \"{}\"{more} }}", self.sha256)
     }
@@ -262,6 +267,32 @@ fn an_anonymous_segment_is_for_those_who_send_no_key() {
 }
 
 #[test]
+fn who_tries_keys_is_told_to_stop_and_shuts_nobody_out() {
+    let upstream = Upstream::new();
+    let good = Key::new();
+    let segments = format!("segments: {{ gold: {{ keys: [{}] }} }}", good.item("acme", ""));
+    let weir = Weir::configured(&config(&upstream, &segments));
+    let mut connection = Connection::to(&weir.data);
+    let mut last = String::new();
+    eventually("too many tries", || {
+        let key = format!("weir-{:064x}", rand::random::<u128>());
+        connection.send(request(
+            "POST",
+            OPENAI,
+            &[("x-api-key", &key), ("x-request-id", "trial")],
+            ASK.as_bytes(),
+        ));
+        let answer = connection.answer();
+        last = assert_denied(&answer, OPENAI, 401, "invalid_api_key");
+        answer.header("retry-after").map(|wait| assert!(["1", "2"].contains(&wait)))
+    });
+    assert!(last.starts_with("Too many"), "{last}");
+    assert_eq!(with(&good, &weir.data, OPENAI, "m").status, 200);
+    assert!(weir.metric("weir_limit_hits_total{limit=\"unknown_keys\"}") > 0.5);
+    assert_eq!(upstream.got().len(), 1);
+}
+
+#[test]
 fn before_the_first_key_any_credential_is_nobodys_business() {
     let upstream = Upstream::new();
     let weir = Weir::configured(&config(&upstream, "segments: { gold: {}, free: {} }\nanonymous: free"));
@@ -330,15 +361,15 @@ fn a_callers_key_goes_nowhere() {
     assert!(upstream.got().len() > 4, "the list of models was asked for, too");
     for got in upstream.got() {
         let head = format!("{} {:?}", got.line, got.headers);
-        assert!(!head.contains(&key.key[5..]) && !head.contains("cookie"), "{head}");
+        assert!(!head.contains(key.secret()) && !head.contains("cookie"), "{head}");
     }
     for path in ["/metrics", "/admin/v1/config", "/admin/v1/routes", "/admin/v1/pools"] {
         said += &get(&weir.admin, path).text();
     }
     eventually("the log", || weir.log().contains("/nowhere").then_some(()));
     said += &weir.log();
-    for secret in [&key.key, &bad.key] {
-        assert!(!said.contains(&secret[5..40]), "a key shows");
+    for secret in [key.secret(), bad.secret()] {
+        assert!(!said.contains(secret), "a key shows");
     }
     assert!(!said.contains(&key.sha256), "nor does what could be tried against");
 }

@@ -40,7 +40,7 @@ type Asked = (Change, oneshot::Sender<Result<(), Problem>>);
 pub(crate) struct Change {
     pub(crate) by: By,
     pub(crate) action: Action,
-    /// What was changed: `routes/NAME`, `config`.
+    /// What was changed: `routes/NAME`, `segments/NAME/quota`, `config`.
     pub(crate) target: String,
     pub(crate) before: Value,
     pub(crate) after: Value,
@@ -69,6 +69,8 @@ pub(crate) enum Action {
     Discard,
     Deploy,
     Rollback,
+    /// What a segment may use.
+    Quota,
     Reload,
 }
 
@@ -92,6 +94,7 @@ impl Action {
             Self::Discard => "discard",
             Self::Deploy => "deploy",
             Self::Rollback => "rollback",
+            Self::Quota => "quota",
             Self::Reload => "reload",
         }
     }

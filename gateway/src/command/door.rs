@@ -65,8 +65,7 @@ impl Door {
 }
 
 fn secure(authority: &str, ca: Option<&Path>) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
+    let name = server_name(authority)?;
     let client =
         tls::client(ca, Protocol::Http1).map_err(|problem| io::Error::other(format!("ca: {problem}")))?;
     let mut session = ClientConnection::new(client, name).map_err(io::Error::other)?;
@@ -76,6 +75,12 @@ fn secure(authority: &str, ca: Option<&Path>) -> io::Result<StreamOwned<ClientCo
         session.complete_io(&mut stream)?;
     }
     Ok(StreamOwned::new(session, stream))
+}
+
+/// Whom a server at `host:port` has to be.
+pub(super) fn server_name(authority: &str) -> io::Result<ServerName<'static>> {
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)
 }
 
 fn is_authority(text: &str) -> bool {

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// More than a status line has.
 const LINE_BYTES_MAX: u64 = 256;
 /// Where a command finds its operator's key: never among its arguments, which every user of a machine can see.
-pub(super) const KEY: &str = "WEIR_ADMIN_KEY";
+const KEY: &str = "WEIR_ADMIN_KEY";
 /// Where operators are listened for if nothing is said.
 pub(super) const ADMIN: &str = "http://127.0.0.1:9901";
 
@@ -48,7 +48,7 @@ fn in_time(ask: impl FnOnce() -> io::Result<String> + Send + 'static) -> io::Res
 fn status(door: &Door, ca: Option<&Path>) -> io::Result<String> {
     let (mut stream, host) = (door.connect(ca)?, door.host());
     // In one piece: a server may answer and close before it has read the last of several.
-    let key = bearer(std::env::var(KEY).ok().as_deref())?;
+    let key = operators_key()?.map_or_else(String::new, |key| format!("authorization: Bearer {key}\r\n"));
     stream.write_all(
         format!("GET /health/ready HTTP/1.1\r\nhost: {host}\r\n{key}connection: close\r\n\r\n").as_bytes(),
     )?;
@@ -59,13 +59,13 @@ fn status(door: &Door, ca: Option<&Path>) -> io::Result<String> {
     Ok(line.split_whitespace().nth(1).unwrap_or("nothing").to_owned())
 }
 
-/// The head's line with the operator's key, if there is one.
-fn bearer(key: Option<&str>) -> io::Result<String> {
-    let key = key.map(str::trim).unwrap_or_default();
+/// The operator's key, if there is one.
+pub(super) fn operators_key() -> io::Result<Option<String>> {
+    let key = std::env::var(KEY).unwrap_or_default().trim().to_owned();
     if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(io::Error::other(format!("what {KEY} holds cannot be a key")));
     }
-    Ok(if key.is_empty() { String::new() } else { format!("authorization: Bearer {key}\r\n") })
+    Ok(Some(key).filter(|key| !key.is_empty()))
 }
 
 /// What went wrong.

@@ -3,6 +3,7 @@
 //!
 //! Weights that operators deployed stay, except on routes whose targets or weights the file changed.
 
+mod quotas;
 mod weights;
 
 mod keys;
@@ -17,6 +18,7 @@ use serde_json::json;
 use tokio::signal::unix::Signal;
 use tokio::sync::{Mutex, mpsc};
 
+pub(crate) use quotas::{QuotaRefused, rendered};
 pub(crate) use weights::{Asked, WeightsRefused};
 
 use crate::audit::{Action, By, Change, fingerprint};

@@ -19,6 +19,7 @@ use http::{HeaderValue, Method};
 use router_core::config::{Balance, Config, FileUse, NonStreaming, Secret, Timeouts, Usage, WILDCARD_ROUTE};
 use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
 
+use callers::Known;
 pub(crate) use callers::{Caller, Callers, KeysError, sha256, try_keys};
 pub(crate) use credential::Credential;
 pub(crate) use gauges::Page;
@@ -28,6 +29,7 @@ pub(crate) use route::{Route, Target};
 use crate::audit::SigningKey;
 use crate::path::accept::has_anthropic_version;
 use crate::path::accept::tls::{Identities, try_identity};
+use crate::path::limit::Allowance;
 use crate::path::send::Connections;
 use crate::path::send::tls::{self, Protocol};
 use crate::path::telemetry::Metrics;
@@ -71,6 +73,8 @@ pub(crate) struct Snapshot {
     pub(crate) identities: Identities,
     /// Who may operate Weir.
     pub(crate) operators: Operators,
+    /// What each segment may use, and has used, in their order.
+    pub(crate) allowances: Vec<Arc<Allowance>>,
     /// Whether callers are known by credentials: from then on each has to be.
     pub(crate) knows_callers: bool,
     /// Who is known.
@@ -140,8 +144,8 @@ pub(crate) fn try_file(path: &Path, what: FileUse<'_>) -> Result<(), String> {
         }
         FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
         FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
-        FileUse::SigningKey => SigningKey::read(&Secret::File(path.to_owned())).map(drop),
         FileUse::Identity { key } => try_identity(path, key),
+        FileUse::SigningKey => SigningKey::read(&Secret::File(path.to_owned())).map(drop),
     }
 }
 
@@ -180,10 +184,18 @@ impl Snapshot {
             let route = Route::of_passthrough(&config, config.routes.len() + place, &pools, metrics, one);
             passthrough.push((one.prefix.clone(), Arc::new(route)));
         }
+        let allowances = config.segments.iter().map(|segment| {
+            let known = previous.and_then(|previous| previous.allowance(&segment.name));
+            known.cloned().unwrap_or_else(|| Allowance::new(segment.quota, metrics.limits(&segment.name)))
+        });
+        let allowances: Vec<_> = allowances.collect();
         let names = config.segments.iter().enumerate();
         let segments: Vec<_> =
             names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
-        let callers = ArcSwap::from_pointee(Callers::read(&config, &segments)?);
+        let before = previous.map(Self::callers);
+        let before = before.as_ref().map(|before| &***before);
+        let known = Known { segments: &segments, allowances: &allowances, previous: before };
+        let callers = ArcSwap::from_pointee(Callers::read(&config, &known)?);
         let knows_callers = config.knows_callers();
         let identities = Identities::build(&config).map_err(BuildError::Tls)?;
         let operators = Operators::new(&config.admin.keys);
@@ -197,6 +209,7 @@ impl Snapshot {
             segments,
             identities,
             operators,
+            allowances,
             knows_callers,
             callers,
         })
@@ -259,14 +272,35 @@ impl Snapshot {
         self.callers.load()
     }
 
+    /// The keys of this configuration as they are now, those of its file read again.
+    pub(crate) fn read_callers(&self) -> Result<Callers, KeysError> {
+        let (segments, allowances, before) = (&self.segments, &self.allowances, self.callers());
+        Callers::read(&self.config, &Known { segments, allowances, previous: Some(&before) })
+    }
+
     /// From now on these are known, to calls that come.
     pub(crate) fn replace_callers(&self, callers: Callers) {
+        callers.apply_quotas();
         self.callers.store(Arc::new(callers));
     }
 
     /// The place of a segment by its name.
     pub(crate) fn segment(&self, name: &str) -> Option<usize> {
         self.segments.iter().position(|segment| &*segment.name == name)
+    }
+
+    /// What a segment may use, by its name.
+    pub(crate) fn allowance(&self, segment: &str) -> Option<&Arc<Allowance>> {
+        self.segment(segment).and_then(|index| self.allowances.get(index))
+    }
+
+    /// From now on what this configuration says of quotas holds, but for what an operator set since it last said
+    /// something else. What has been used stays used.
+    pub(crate) fn apply_quotas(&self) {
+        for (segment, allowance) in self.config.segments.iter().zip(&self.allowances) {
+            allowance.follow(segment.quota);
+        }
+        self.callers().apply_quotas();
     }
 
     /// The route that catches every other name.

@@ -23,14 +23,8 @@ pub(crate) enum Worth {
 
 impl Operators {
     pub(super) fn new(keys: &[AdminKey]) -> Self {
-        let table = (!keys.is_empty()).then(|| {
-            let mut table = KeyTable::with_capacity(keys.len());
-            for key in keys {
-                table.insert(key.sha256, key.expires, (key.id.as_str().into(), key.role));
-            }
-            table
-        });
-        Self { table }
+        let entry = |key: &AdminKey| (key.sha256, key.expires, (key.id.as_str().into(), key.role));
+        Self { table: (!keys.is_empty()).then(|| keys.iter().map(entry).collect()) }
     }
 
     /// Whether operators are known by keys.

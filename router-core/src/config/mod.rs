@@ -14,6 +14,7 @@ mod doors;
 mod expand;
 mod overload;
 mod problem;
+mod quota;
 mod reference;
 mod render;
 mod scalar;
@@ -33,7 +34,7 @@ use std::time::Duration;
 pub use address::Address;
 pub use audit::Audit;
 pub use callers::{FileKey, Identity, Key};
-pub use check::{load, load_keys, load_with_files};
+pub use check::{load, load_keys, load_with_files, quota};
 pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT, SEGMENT_DEFAULT};
 pub use doors::{Admin, AdminKey, Listen, MetricsListener, Role, Tls};
 pub use overload::{
@@ -41,8 +42,9 @@ pub use overload::{
     MinRttSource, NonStreaming, Objective, Order, Priority, Queue, Segment, Span, WhenFull,
 };
 pub use problem::{FileUse, Loaded, Problem};
+pub use quota::{Quota, RequestRate};
 pub use reference::{markdown, schema};
-pub use render::to_json;
+pub use render::{quota_to_json, to_json};
 pub use timeouts::{RouteTimeouts, Timeouts};
 pub use timestamp::render_timestamp;
 pub use tree::{ITEMS_BYTES_MAX, TEXT_BYTES_MAX};

@@ -20,8 +20,6 @@ pub enum FileUse<'c> {
     Secret,
     /// It holds certificates in PEM.
     Certificates,
-    /// It holds an Ed25519 private key in PEM.
-    SigningKey,
     /// It holds the certificate of a listener in PEM, with what stands between it and its authority.
     Identity {
         /// The key that has to belong to it; `None` to look at the certificate alone.
@@ -29,6 +27,8 @@ pub enum FileUse<'c> {
     },
     /// It holds the keys of callers, as digests.
     Keys,
+    /// It holds an Ed25519 private key in PEM.
+    SigningKey,
 }
 
 /// One mistake of a file. Its text never holds what stands under a pool's `key`, nor a URL: either may carry

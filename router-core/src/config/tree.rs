@@ -217,7 +217,7 @@ impl Builder<'_> {
         let outermost = self.open.len() == 1;
         match (self.open.last_mut(), &mut self.each) {
             (Some(Open { node: Node { value: Value::Sequence(_), .. }, .. }), Some(each)) if outermost => {
-                each(&node)
+                each(&node);
             }
             (Some(parent), _) => parent.children.push(node),
             (None, _) => self.root = Some(node),

@@ -92,7 +92,7 @@ fn row(target: &TargetState) -> [String; HEAD.len()] {
 }
 
 /// Cells in columns as wide as their widest.
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+pub(in crate::command) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let mut out = String::new();
     for row in rows {

@@ -8,6 +8,7 @@ use router_core::stream::Summary;
 
 use super::{Limit, Record, Shared};
 use crate::path::accept::Origin;
+use crate::path::limit::Charge;
 use crate::snapshot::{Caller, Route, Segment};
 
 /// One call, from its head to the last byte of its answer.
@@ -54,6 +55,10 @@ pub(crate) struct Facts {
     /// From arrival to the first token.
     pub(crate) first_token: Option<Duration>,
     pub(crate) summary: Summary,
+    /// Events of a stream that brought content: about a token each, where nobody counts them.
+    pub(crate) content_events: u64,
+    /// What the call has taken of its caller's quotas.
+    pub(crate) charge: Option<Box<Charge>>,
     pub(crate) ending: Option<Ending>,
     /// Our code for what went wrong.
     pub(crate) reason: Option<&'static str>,
@@ -122,6 +127,9 @@ impl Account {
     fn settle(&self, ending: Ending) {
         let mut facts = std::mem::take(&mut *self.facts());
         let ending = *facts.ending.get_or_insert(ending);
+        if let Some(mut charge) = facts.charge.take() {
+            charge.settle(&facts, ending);
+        }
         let total = self.started.elapsed();
         let request_id = self.origin.request_id.clone();
         let record = Record { request_id, total, ending, facts };

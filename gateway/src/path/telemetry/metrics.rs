@@ -13,8 +13,9 @@ use router_core::dialect::Dialect;
 
 use super::admissions::Admissions;
 use super::handshakes::Handshakes;
+use super::limited::Limited;
 use super::recent::Recents;
-use super::{AdmissionMetrics, Ending, Record};
+use super::{AdmissionMetrics, Ending, LimitMetrics, Record};
 
 /// Label value for a call that did not get as far as a segment, route or target.
 const NONE: &str = "none";
@@ -42,11 +43,12 @@ pub(crate) struct Metrics {
     tokens: IntCounterVec,
     inflight: IntGaugeVec,
     admissions: Admissions,
+    limited: Limited,
     overhead: Histogram,
     limit_hits: [IntCounter; Limit::ALL.len()],
+    pub(crate) handshakes: Handshakes,
     /// The last minute of each target.
     pub(crate) recents: Recents,
-    pub(crate) handshakes: Handshakes,
     /// 1 if the last reload succeeded, or none was asked for.
     pub(crate) reload_succeeded: IntGauge,
     /// 1 if the file of keys that was read last is in force, or there is none.
@@ -145,19 +147,8 @@ impl Metrics {
     pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new_custom(Some("weir".into()), None)?;
         let path = ["route", "segment", "target"];
-        let limit_hits = counters(
-            &registry,
-            "limit_hits_total",
-            "Bounds that callers or upstreams ran into.",
-            &["limit"],
-        )?;
-        let build = gauges(&registry, "build_info", "Always 1; the version is a label.", &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let overhead = Histogram::with_opts(
-            HistogramOpts::new("overhead_seconds", "Weir's own share of a call, up to the answer's head.")
-                .buckets(OVERHEAD_SECONDS.to_vec()),
-        )?;
-        registry.register(Box::new(overhead.clone()))?;
+        build_info(&registry)?;
+        let overhead = overhead(&registry)?;
         Ok(Self {
             requests: counters(
                 &registry,
@@ -191,9 +182,10 @@ impl Metrics {
             )?,
             inflight: gauges(&registry, "inflight", "Attempts that have not ended.", &["target"])?,
             admissions: Admissions::new(&registry)?,
+            limited: Limited::new(&registry)?,
             overhead,
             recents: Recents::new(),
-            limit_hits: Limit::ALL.map(|limit| limit_hits.with_label_values(&[limit.name()])),
+            limit_hits: limit_hits(&registry)?,
             handshakes: Handshakes::new(&registry)?,
             reload_succeeded: gauge(
                 &registry,
@@ -239,6 +231,11 @@ impl Metrics {
     /// What counts how calls of a route are let in, by segment.
     pub(crate) fn admissions(&self, route: &str, segments: &[Segment]) -> Vec<AdmissionMetrics> {
         self.admissions.route(route, segments)
+    }
+
+    /// What counts who of a segment was beyond a quota.
+    pub(crate) fn limits(&self, segment: &str) -> LimitMetrics {
+        self.limited.segment(segment)
     }
 
     /// An endpoint did not tell of its own queue.
@@ -312,6 +309,28 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text).unwrap_or_default();
         String::from_utf8(text).unwrap_or_default()
     }
+}
+
+fn overhead(registry: &Registry) -> prometheus::Result<Histogram> {
+    let overhead = Histogram::with_opts(
+        HistogramOpts::new("overhead_seconds", "Weir's own share of a call, up to the answer's head.")
+            .buckets(OVERHEAD_SECONDS.to_vec()),
+    )?;
+    registry.register(Box::new(overhead.clone()))?;
+    Ok(overhead)
+}
+
+fn build_info(registry: &Registry) -> prometheus::Result<()> {
+    let build = gauges(registry, "build_info", "Always 1; the version is a label.", &["version"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    Ok(())
+}
+
+/// By limit, in their order.
+fn limit_hits(registry: &Registry) -> prometheus::Result<[IntCounter; Limit::ALL.len()]> {
+    let help = "Bounds that callers or upstreams ran into.";
+    let hits = counters(registry, "limit_hits_total", help, &["limit"])?;
+    Ok(Limit::ALL.map(|limit| hits.with_label_values(&[limit.name()])))
 }
 
 fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {

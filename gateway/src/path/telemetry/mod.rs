@@ -5,6 +5,7 @@
 mod account;
 mod admissions;
 mod handshakes;
+mod limited;
 mod line;
 mod log;
 mod metrics;
@@ -23,6 +24,7 @@ use http::HeaderValue;
 pub(crate) use account::{Account, Ending, Facts, Open};
 pub(crate) use admissions::AdmissionMetrics;
 pub(crate) use handshakes::Refusal;
+pub(crate) use limited::LimitMetrics;
 use log::Event;
 pub(crate) use log::{Level, LogSink, Style as LogStyle};
 pub(crate) use metrics::{Limit, Metrics, TargetMetrics};

@@ -1,12 +1,13 @@
 //! Keys by which callers are known: `segments.NAME.keys`, and the files that `identity.keys_file` names.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
+use super::quota;
 use super::reader::{At, Entry, Fields, Reader};
 use crate::config::problem::{Complaint, Problem, shown};
 use crate::config::suggest::nearest;
 use crate::config::tree::{Node, Value};
-use crate::config::{Config, FileKey, Key, Segment, reference, scalar, timestamp, tree};
+use crate::config::{Config, FileKey, Key, Quota, Segment, reference, scalar, timestamp, tree};
 use crate::identify::Digest;
 
 /// The keys that were read so far, and what a key may name.
@@ -16,28 +17,29 @@ struct Keyring {
     /// Names of the segments, in the file's order.
     segments: Vec<String>,
     /// The segment of each key.
-    digests: HashMap<Digest, usize>,
-    /// The segment of each caller.
-    ids: HashMap<String, usize>,
+    digests: BTreeMap<[u8; Digest::BYTES], usize>,
+    /// The segment of each caller, and its quota.
+    ids: BTreeMap<String, (usize, Option<Quota>)>,
 }
 
 /// Whether the file says how callers are known, right or wrong.
 pub(super) fn are_known(top: &Fields<'_>) -> bool {
-    let of = |node: &Node, key: &str| match &node.value {
-        Value::Mapping(pairs) => {
-            pairs.iter().find(|(name, _)| name.word() == Some(key)).map(|(_, value)| value.clone())
-        }
-        Value::Scalar { .. } | Value::Sequence(_) => None,
-    };
-    let has_keys = |segment: &Node| {
-        of(segment, "keys")
-            .is_some_and(|keys| !matches!(&keys.value, Value::Sequence(items) if items.is_empty()))
-    };
-    let segments = top.get("segments").is_some_and(|at| match &at.node.value {
-        Value::Mapping(pairs) => pairs.iter().any(|(_, segment)| has_keys(segment)),
+    let is_there = |node: &Node| !matches!(&node.value, Value::Sequence(items) if items.is_empty());
+    let in_segment = |segment: &Node| value_of(segment, "keys").is_some_and(is_there);
+    let in_segments = top.get("segments").is_some_and(|at| match &at.node.value {
+        Value::Mapping(pairs) => pairs.iter().any(|(_, segment)| in_segment(segment)),
         Value::Scalar { .. } | Value::Sequence(_) => false,
     });
-    segments || top.get("identity").is_some_and(|at| of(at.node, "keys_file").is_some())
+    in_segments || top.get("identity").is_some_and(|at| value_of(at.node, "keys_file").is_some())
+}
+
+fn value_of<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    match &node.value {
+        Value::Mapping(pairs) => {
+            pairs.iter().find(|(name, _)| name.word() == Some(key)).map(|(_, value)| value)
+        }
+        Value::Scalar { .. } | Value::Sequence(_) => None,
+    }
 }
 
 /// Reads the keys of every segment. `topics` are the names of everything that calls go to.
@@ -95,15 +97,15 @@ pub fn load_keys(text: &str, config: &Config, mut each: impl FnMut(FileKey)) -> 
 impl Keyring {
     fn new(topics: Vec<String>, segments: &[Segment]) -> Self {
         let segments = segments.iter().map(|segment| segment.name.clone()).collect();
-        Self { topics, segments, digests: HashMap::new(), ids: HashMap::new() }
+        Self { topics, segments, digests: BTreeMap::new(), ids: BTreeMap::new() }
     }
 
     /// With the keys of a configuration.
     fn of(config: &Config) -> Self {
         let mut ring = Self::new(config.topics().collect(), &config.segments);
         for (index, segment) in config.segments.iter().enumerate() {
-            ring.digests.extend(segment.keys.iter().map(|key| (key.sha256, index)));
-            ring.ids.extend(segment.keys.iter().map(|key| (key.id.clone(), index)));
+            ring.digests.extend(segment.keys.iter().map(|key| (key.sha256.0, index)));
+            ring.ids.extend(segment.keys.iter().map(|key| (key.id.clone(), (index, key.quota))));
         }
         ring
     }
@@ -127,17 +129,25 @@ impl Keyring {
         let expires = fields.get("expires");
         let expires = expires.and_then(|at| reader.value(at, "a moment", timestamp::timestamp));
         let routes = fields.get("routes").map(|at| self.routes(reader, at));
+        let quota = fields.get("quota").map(|at| quota::section(reader, at));
         let (id, sha256, segment) = (id?, sha256?, segment?);
-        if let Err(complaint) = self.claim(&id, sha256, segment) {
+        // One that is refused is compared with nothing.
+        let quota = quota.map_or(Some(None), |quota| quota.map(Some))?;
+        if let Err(complaint) = self.claim(&id, sha256, (segment, quota)) {
             reader.refuse(at, complaint);
         }
-        Some(Key { id, sha256, expires, routes })
+        Some(Key { id, sha256, expires, routes, quota })
     }
 
-    /// A key is one segment's, and so is a caller.
-    fn claim(&mut self, id: &str, sha256: Digest, segment: usize) -> Result<(), Complaint> {
+    /// A key is one segment's, and so is a caller, which has one quota whatever its keys.
+    fn claim(
+        &mut self,
+        id: &str,
+        sha256: Digest,
+        (segment, quota): (usize, Option<Quota>),
+    ) -> Result<(), Complaint> {
         let name = |index: usize| shown(self.segments.get(index).map_or("", String::as_str));
-        if let Some(other) = self.digests.insert(sha256, segment) {
+        if let Some(other) = self.digests.insert(sha256.0, segment) {
             let complaint = match other == segment {
                 true => Complaint::new("the same key twice: another entry has this `sha256`"),
                 false => Complaint::new(format!("one key in two segments: it is {}'s already", name(other))),
@@ -145,13 +155,17 @@ impl Keyring {
             return Err(complaint.help("every key is of one caller; `weir key new` makes another one"));
         }
         match self.ids.get(id) {
-            Some(&other) if other != segment => {
+            Some(&(other, _)) if other != segment => {
                 let message = format!("the caller {} is of the segment {} already", shown(id), name(other));
                 Err(Complaint::new(message).help("keys of one `id` are all of one segment"))
             }
+            Some(&(_, other)) if other != quota => {
+                let message = format!("another key of the caller {} has another `quota`", shown(id));
+                Err(Complaint::new(message).help("all keys of one `id` share what their caller may use"))
+            }
             Some(_) => Ok(()),
             None => {
-                self.ids.insert(id.to_owned(), segment);
+                self.ids.insert(id.to_owned(), (segment, quota));
                 Ok(())
             }
         }

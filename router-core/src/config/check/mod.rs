@@ -15,6 +15,7 @@ mod limits;
 mod operators;
 mod passthrough;
 mod pools;
+mod quota;
 mod reader;
 mod routes;
 mod secret;
@@ -25,6 +26,8 @@ mod tls;
 mod values;
 
 use std::path::Path;
+
+pub use quota::quota;
 
 use super::problem::{FileUse, Loaded, Problem};
 use super::{Config, Passthrough, reference, tree};

@@ -11,6 +11,7 @@ mod identity;
 mod markdown;
 mod operators;
 mod pools;
+mod quotas;
 mod routes;
 mod schema;
 mod segments;
@@ -22,12 +23,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub(super) use audit::{AUDIT, AUDIT_KEY};
+pub(super) use audit::AUDIT;
 pub(super) use concurrency::{CONCURRENCY, LIMIT_PARAMS, MIN_RTT_PARAMS};
 pub(super) use identity::{FILE_KEY, IDENTITY, SEGMENT_KEY};
 pub use markdown::markdown;
 pub(super) use operators::ADMIN_KEY;
 pub(super) use pools::{BATCH, BULKHEAD, ENDPOINT, GAUGES, KEY, POOL, POOL_TIMEOUTS};
+pub(super) use quotas::{KEY_QUOTA, QUOTA};
 pub(super) use routes::{CANARY, PASSTHROUGH, QUEUE, ROUTE, ROUTE_TIMEOUTS, TARGET};
 pub use schema::schema;
 pub(super) use segments::{OBJECTIVE, SEGMENT};

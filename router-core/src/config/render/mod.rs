@@ -3,11 +3,14 @@
 
 mod callers;
 mod overload;
+mod quota;
 
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+
+pub use quota::quota_to_json;
 
 use super::expand::escape;
 use super::scalar::{render_duration, render_size};
@@ -143,7 +146,7 @@ fn pool(pool: &Pool) -> Value {
 }
 
 fn audit(audit: &Audit) -> Value {
-    let mut out = json!({ "path": file(&audit.path) });
+    let mut out = json!({ "path": escape(&audit.path.to_string_lossy()) });
     if let Some(key) = &audit.key {
         out["key"] = secret(key);
     }

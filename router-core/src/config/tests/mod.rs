@@ -9,6 +9,7 @@ mod operators;
 mod overload;
 mod passthrough;
 mod properties;
+mod quota;
 mod reference;
 mod refusals;
 mod render;

@@ -1,19 +1,24 @@
 //! All keys that are known, and what they say of one that is presented.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use super::Digest;
 
-/// Keys by their digests, each with what it makes of its caller. Looked up in one step, however many there are; what
-/// the time of a look-up tells is a part of a digest at most, from which no key can be made.
+/// Keys by their digests, each with what it makes of its caller. Digests are evenly spread, so their first bits say
+/// where in the sorted list one stands, to one or two entries: a look-up costs the same however many keys there are,
+/// and the table takes 36 bytes for each beside the end and the caller. What the time of a look-up tells is a few bits
+/// of a digest at most, from which no key can be made; whole digests are compared in constant time.
 #[derive(Clone, Debug)]
 pub struct KeyTable<C> {
-    entries: HashMap<Digest, Entry<C>, BuildHasherDefault<AsItIs>>,
+    /// Sorted by digest, each once.
+    entries: Vec<Entry<C>>,
+    /// Where in `entries` the digests begin that start with these bits, and behind the last where they end.
+    starts: Vec<u32>,
+    /// How many bits that is.
+    bits: u32,
 }
 
 #[derive(Clone, Debug)]
 struct Entry<C> {
+    digest: Digest,
     /// Seconds of Unix time; [`NEVER`] where there is no end.
     ends: u64,
     caller: C,
@@ -31,24 +36,18 @@ pub enum Verdict<'t, C> {
 }
 
 impl<C> KeyTable<C> {
-    /// A table with room for so many keys.
-    #[must_use]
-    pub fn with_capacity(keys: usize) -> Self {
-        Self { entries: HashMap::with_capacity_and_hasher(keys, BuildHasherDefault::default()) }
-    }
-
-    /// Adds a key that ends at `expires`, in seconds of Unix time, if it ever does. One digest has one entry: a second
-    /// one takes the first one's place.
-    pub fn insert(&mut self, digest: Digest, expires: Option<u64>, caller: C) {
-        self.entries.insert(digest, Entry { ends: expires.unwrap_or(NEVER), caller });
-    }
-
     /// What the key with this digest is worth at `now`, in seconds of Unix time. A key is good until the second at
     /// which it expires has begun.
     #[must_use]
     pub fn judge(&self, digest: &Digest, now: u64) -> Verdict<'_, C> {
-        match self.entries.get(digest) {
-            Some(Entry { ends, caller }) if now < *ends => Verdict::Known(caller),
+        let place = first_bits(digest, self.bits);
+        let span = match self.starts.get(place..place + 2) {
+            Some(&[start, end]) => start as usize..end as usize,
+            _ => 0..0,
+        };
+        let found = self.entries.get(span).unwrap_or_default().iter().find(|entry| entry.digest == *digest);
+        match found {
+            Some(Entry { ends, caller, .. }) if now < *ends => Verdict::Known(caller),
             Some(Entry { caller, .. }) => Verdict::Expired(caller),
             None => Verdict::Unknown,
         }
@@ -69,29 +68,47 @@ impl<C> KeyTable<C> {
 
 impl<C> Default for KeyTable<C> {
     fn default() -> Self {
-        Self::with_capacity(0)
+        Self { entries: Vec::new(), starts: Vec::new(), bits: 0 }
     }
+}
+
+impl<C> FromIterator<(Digest, Option<u64>, C)> for KeyTable<C> {
+    /// Of keys that end at a moment, in seconds of Unix time, or never. Of two with one digest the later counts.
+    fn from_iter<I: IntoIterator<Item = (Digest, Option<u64>, C)>>(keys: I) -> Self {
+        let keys = keys.into_iter();
+        let mut entries: Vec<_> = keys
+            .map(|(digest, expires, caller)| Entry { digest, ends: expires.unwrap_or(NEVER), caller })
+            .collect();
+        // Equal ones stay in their order.
+        entries.sort_by_key(|entry| entry.digest.0);
+        entries.dedup_by(|later, earlier| {
+            let same = later.digest == earlier.digest;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+        entries.shrink_to_fit();
+        // About as many beginnings as there are entries; 2^32 entries fit no memory.
+        let bits = entries.len().max(1).ilog2().min(BITS_MAX);
+        let mut starts = Vec::with_capacity((1 << bits) + 1);
+        for (index, entry) in entries.iter().enumerate() {
+            let upto = first_bits(&entry.digest, bits) + 1;
+            starts.resize(upto.max(starts.len()), u32::try_from(index).unwrap_or(u32::MAX));
+        }
+        starts.resize((1 << bits) + 1, u32::try_from(entries.len()).unwrap_or(u32::MAX));
+        Self { entries, starts, bits }
+    }
+}
+
+/// The number that the first bits of a digest make.
+fn first_bits(digest: &Digest, bits: u32) -> usize {
+    let [a, b, c, d, ..] = digest.0;
+    let first = u64::from(u32::from_be_bytes([a, b, c, d]));
+    usize::try_from(first >> (u32::BITS - bits)).unwrap_or(0)
 }
 
 /// After everything.
 const NEVER: u64 = u64::MAX;
-
-/// Takes the one number that a digest hashes as for the hash: nobody who chooses keys chooses what stands in the table,
-/// so nobody can crowd it.
-#[derive(Clone, Copy, Debug, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        debug_assert!(false, "a digest hashes as one number, not as {} bytes", bytes.len());
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-}
+/// Sixteen million beginnings take 64 MB.
+const BITS_MAX: u32 = 24;
