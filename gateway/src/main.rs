@@ -1,12 +1,14 @@
 //! Weir, an LLM inference gateway. The way of a request is on one page: [`path`].
 
 mod admin;
+mod audit;
 mod cli;
 mod command;
 mod gateway;
 mod path;
 mod reload;
 mod snapshot;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -24,7 +26,11 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => command::demo(&arguments),
         Command::Check(arguments) => command::check(&arguments),
         Command::Health(arguments) => command::health(&arguments),
+        Command::Quota(action) => command::quota(&action),
+        Command::Router(arguments) => command::router(&arguments),
+        Command::Audit(arguments) => command::audit(&arguments),
         Command::Schema(arguments) => command::schema(&arguments),
+        Command::Key(action) => command::key(&action),
         Command::Completions(arguments) => command::completions(&arguments),
     };
     match outcome {

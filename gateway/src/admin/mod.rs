@@ -1,10 +1,15 @@
-//! The operators' listener: metrics, probes and the state of routes and pools. Never reachable through the
-//! data port. While there are no keys for it, it is bound to loopback or to a Unix-domain socket only, and refuses
-//! what a web page could make a browser on this machine send. The metrics alone may have a listener of their own.
+//! The operators' listener: metrics, probes, the state of routes and pools, and what can be changed of them. Never
+//! reachable through the data port. While there are no keys for it, it is bound to loopback or to a Unix-domain socket
+//! only, and refuses what a web page could make a browser on this machine send; with keys, `guard` says who may do what.
+//! The metrics alone may have a listener of their own.
 
 mod backpressure;
+mod by;
 mod entrance;
+mod guard;
+mod segments;
 mod state;
+mod weights;
 
 use std::sync::Arc;
 
@@ -13,15 +18,22 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::uri::Authority;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
 
+pub(crate) use guard::advice;
+pub(crate) use weights::ratio;
+
+use by::Asking;
+use entrance::IdentityOf;
+use guard::Operator;
+
 use crate::gateway::Gateway;
 use crate::path::accept::Listener;
 use crate::path::telemetry::pressure;
-use crate::reload::{Cause, Refused, Reloaded, Reloader};
+use crate::reload::{Cause, Refused, Reloader};
 
 /// Serves operators until the process ends: what happens while Weir drains is worth seeing.
 pub(crate) fn open(listener: Listener, gateway: &Arc<Gateway>, reloader: Arc<Reloader>) {
@@ -31,17 +43,18 @@ pub(crate) fn open(listener: Listener, gateway: &Arc<Gateway>, reloader: Arc<Rel
         Listener::Tcp(_) => router.layer(from_fn(guard_host)),
         Listener::Unix(_) => router,
     };
-    serve(listener, router.layer(from_fn(guard_origin)), gateway);
+    let router = router.layer(from_fn_with_state(gateway.clone(), guard::judge)).layer(from_fn(guard_origin));
+    serve(listener, router, gateway, |identities| identities.admin.as_ref());
 }
 
 /// Serves the metrics alone, to whoever can connect.
 pub(crate) fn open_metrics(listener: Listener, gateway: &Arc<Gateway>) {
     let router = Router::new().route("/metrics", get(metrics)).with_state(gateway.clone());
-    serve(listener, router, gateway);
+    serve(listener, router, gateway, |identities| identities.metrics.as_ref());
 }
 
-fn serve(listener: Listener, router: Router, gateway: &Arc<Gateway>) {
-    tokio::spawn(entrance::serve(listener, router, gateway.telemetry.clone()));
+fn serve(listener: Listener, router: Router, gateway: &Arc<Gateway>, identity: IdentityOf) {
+    tokio::spawn(entrance::serve(listener, router, gateway.clone(), identity));
 }
 
 fn router(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Router {
@@ -50,11 +63,12 @@ fn router(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Router {
         .route("/health/live", get(|| async { "ok\n" }))
         .route("/health/ready", get(ready))
         .route("/health", get(ready))
-        .route("/admin/v1/routes", get(state::routes))
         .route("/admin/v1/pools", get(state::pools))
         .route("/admin/v1/config", get(state::config))
-        .route("/admin/v1/reload", post(move || reload(reloader.clone())))
+        .route("/admin/v1/reload", post(reload).with_state(reloader.clone()))
+        .merge(weights::router(reloader.clone()))
         .merge(backpressure::routes())
+        .merge(segments::routes(reloader))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "not_found", "no such path on the admin listener"))
         .with_state(gateway)
 }
@@ -83,8 +97,11 @@ async fn guard_origin(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Refuses what a browser sends for a page that reaches loopback by a name that it made point there.
+/// Refuses what a browser sends for a page that reaches loopback by a name that it made point there. It has no key.
 async fn guard_host(request: Request, next: Next) -> Response {
+    if request.extensions().get::<Operator>().is_some_and(|operator| operator.id.is_some()) {
+        return next.run(request).await;
+    }
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next().and_then(|host| host.to_str().ok());
     let target = request.uri().authority().is_none_or(|authority| is_loopback(authority.as_str()));
@@ -104,20 +121,33 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// `POST /admin/v1/reload`: the revision that is in force now, or why the one before still is.
-async fn reload(reloader: Arc<Reloader>) -> Response {
-    let refused = match reloader.reload(Cause::Operator).await {
-        Ok(Reloaded { revision, passed_over, .. }) => {
-            return axum::Json(json!({ "revision": revision, "warnings": passed_over })).into_response();
+async fn reload(State(reloader): State<Arc<Reloader>>, asking: Asking) -> Response {
+    let outcome = to_its_end(async move { reloader.reload(Cause::Operator, asking.by).await });
+    let refused = match outcome.await {
+        Err(broken) => return broken,
+        Ok(Ok(reloaded)) => {
+            let (revision, warnings) = (reloaded.revision, reloaded.warnings());
+            return axum::Json(json!({ "revision": revision, "warnings": warnings })).into_response();
         }
-        Err(refused) => refused,
+        Ok(Err(refused)) => refused,
     };
     let (status, code) = match refused {
         Refused::NoFile => (StatusCode::CONFLICT, "no_file"),
         Refused::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         Refused::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_config"),
         Refused::NeedsRestart(_) => (StatusCode::CONFLICT, "needs_restart"),
+        Refused::Audit(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
     };
     refuse(status, code, &refused.to_string())
+}
+
+/// Makes a change whether or not whoever asked for it waits: what is written down must also be done.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Response> {
+    let broken =
+        |_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "broken", "a mistake of Weir's own: see its log");
+    tokio::spawn(change).await.map_err(broken)
 }
 
 fn refuse(status: StatusCode, code: &str, message: &str) -> Response {

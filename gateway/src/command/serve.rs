@@ -3,13 +3,15 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use router_core::config::{Address, Config};
+use router_core::config::{Address, Config, to_json};
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Stop;
 use crate::admin;
+use crate::audit::{Action, Audit, By, Change, SigningKey, fingerprint};
 use crate::gateway::Gateway;
-use crate::path::accept::{self, Doors, Listener, SocketFile};
+use crate::path::accept::{self, Doors, Listener, Scheme, SocketFile};
 use crate::path::telemetry::{Level, LogSink, LogStyle, Metrics, Telemetry, panics};
 use crate::reload::{Reloader, Source};
 use crate::snapshot::Snapshot;
@@ -19,8 +21,8 @@ pub(super) struct Running {
     gateway: Arc<Gateway>,
     doors: Arc<Doors>,
     admin: Address,
-    /// What an operator should know of the doors.
-    warning: Option<String>,
+    /// What an operator should know of the doors and the audit log.
+    warnings: Vec<String>,
     signals: Signals,
     /// Removed in the end.
     _sockets: Vec<SocketFile>,
@@ -52,8 +54,9 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     let log = LogSink::start(LogStyle::of(config.log.format), metrics.log_dropped.clone())
         .map_err(|error| failed(&error))?;
     let snapshot = Snapshot::build(config, &metrics, None).map_err(|error| Stop::Usage(error.to_string()))?;
+    let (audit, torn) = audit(&snapshot.config)?;
     let telemetry = Telemetry::new(metrics, log, &snapshot.config.log);
-    let gateway = Gateway::new(snapshot, telemetry);
+    let gateway = Gateway::new(snapshot, telemetry, audit);
     std::panic::set_hook(Box::new(panics::hook(gateway.telemetry.clone())));
     let signals = Signals::heard().map_err(|error| failed(&error))?;
     let hangup = signal(SignalKind::hangup()).map_err(|error| failed(&error))?;
@@ -62,8 +65,8 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     let (admin, admin_listener, socket) = bind(&config.admin.address).await?;
     let mut sockets = Vec::from_iter(socket);
     let metrics_listener = match &config.admin.metrics {
-        Some(address) => {
-            let (_, listener, socket) = bind(address).await?;
+        Some(metrics) => {
+            let (_, listener, socket) = bind(&metrics.address).await?;
             sockets.extend(socket);
             Some(listener)
         }
@@ -71,8 +74,10 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     };
     let doors = Doors::new();
     let addresses: Vec<_> = config.listen.into_iter().map(|listen| listen.address).collect();
+    gateway.snapshot().identities.show(&gateway.telemetry.metrics);
     let opened = doors.open(&addresses).await.map_err(Stop::Failed)?;
-    let warning = doors.settle(&gateway, opened);
+    gateway.audit.record(started(&gateway)).await.map_err(|error| failed(&error))?;
+    let warnings = torn.into_iter().chain(doors.settle(&gateway, opened)).collect();
     let reloader = Reloader::new(source, gateway.clone(), doors.clone());
     admin::open(admin_listener, &gateway, reloader.clone());
     if let Some(listener) = metrics_listener {
@@ -81,8 +86,33 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     tokio::spawn(gateway.line.clone().run());
     gateway.watch.follow(&gateway.snapshot(), &gateway.line, &gateway.telemetry);
     tokio::spawn(reloader.clone().obey(hangup));
+    reloader.watch_keys();
     tokio::spawn(reloader.watch());
-    Ok(Running { gateway, doors, admin, warning, signals, _sockets: sockets })
+    Ok(Running { gateway, doors, admin, warnings, signals, _sockets: sockets })
+}
+
+/// The log of changes that the configuration wants, and what an operator should know of it.
+fn audit(config: &Config) -> Result<(Audit, Option<String>), Stop> {
+    let Some(settings) = &config.audit else { return Ok(Default::default()) };
+    let key = settings.key.as_ref().map(SigningKey::read).transpose();
+    let key = key.map_err(|problem| Stop::Usage(format!("audit.key: {problem}")))?;
+    Audit::open(settings, key).map_err(|problem| Stop::Failed(problem.to_string()))
+}
+
+/// That the process begins with the weights of its file, whatever was in force before.
+fn started(gateway: &Gateway) -> Change {
+    let config = to_json(&gateway.snapshot().config).to_string();
+    Change {
+        by: By::process("weir"),
+        action: Action::Start,
+        target: "config".into(),
+        before: json!({}),
+        after: json!({
+            "revision": gateway.weights.load().revision(),
+            "config_sha256": fingerprint(config.as_bytes()),
+            "version": env!("CARGO_PKG_VERSION"),
+        }),
+    }
 }
 
 async fn bind(address: &Address) -> Result<(Address, Listener, Option<SocketFile>), Stop> {
@@ -91,9 +121,9 @@ async fn bind(address: &Address) -> Result<(Address, Listener, Option<SocketFile
 }
 
 /// How clients and commands name an address.
-fn url(address: &Address) -> String {
+fn url(address: &Address, scheme: Scheme) -> String {
     match address {
-        Address::Tcp(address) => format!("http://{address}"),
+        Address::Tcp(address) => format!("{}://{address}", scheme.name()),
         Address::Unix(_) => address.to_string(),
     }
 }
@@ -108,13 +138,20 @@ impl Signals {
 impl Running {
     /// Where clients are listened for.
     pub(super) fn data(&self) -> String {
-        let urls: Vec<String> = self.doors.addresses().iter().map(url).collect();
+        let snapshot = self.gateway.snapshot();
+        let scheme = |configured: &Address| {
+            let listen = snapshot.config.listen.iter().find(|listen| listen.address == *configured);
+            Scheme::of(listen.and_then(|listen| listen.tls.as_ref()))
+        };
+        let addresses = self.doors.addresses();
+        let urls: Vec<String> =
+            addresses.iter().map(|(configured, bound)| url(bound, scheme(configured))).collect();
         urls.join(",")
     }
 
     /// Where operators are listened for.
     pub(super) fn admin(&self) -> String {
-        url(&self.admin)
+        url(&self.admin, Scheme::of(self.gateway.snapshot().config.admin.tls.as_ref()))
     }
 
     /// Says on one line of stderr that, and where, the gateway is ready.
@@ -126,7 +163,11 @@ impl Running {
 
     /// Logs what an operator should know from the start.
     pub(super) fn warn(&self, messages: &[&str]) {
-        for message in messages.iter().copied().chain(self.warning.as_deref()) {
+        let snapshot = self.gateway.snapshot();
+        let mut advice = snapshot.identities.advice();
+        advice.extend(admin::advice(&snapshot.config.admin));
+        let own = self.warnings.iter().chain(&advice).map(String::as_str);
+        for message in messages.iter().copied().chain(own) {
             self.gateway.telemetry.event(Level::Warn, message);
         }
     }

@@ -10,7 +10,7 @@ use tower::Service;
 
 use super::telemetry::{LogSink, LogStyle, Metrics, Telemetry};
 use super::*;
-use crate::path::accept::Bounds;
+use crate::path::accept::{Bounds, Scheme};
 use crate::snapshot::Snapshot;
 
 const ONE_PLACE: &str = "
@@ -25,7 +25,7 @@ pub(super) fn gateway(config: &str) -> Arc<Gateway> {
     let log = LogSink::start(LogStyle::Json, metrics.log_dropped.clone()).unwrap();
     let snapshot = Snapshot::build(config, &metrics, None).unwrap();
     let telemetry = Telemetry::new(metrics, log, &snapshot.config.log);
-    Gateway::new(snapshot, telemetry)
+    Gateway::new(snapshot, telemetry, crate::audit::Audit::default())
 }
 
 /// The last room: takes a place, or stands in line for it, and then does what `x-test` says.
@@ -62,7 +62,7 @@ async fn connect(gateway: &Arc<Gateway>) -> SendRequest<Full<Bytes>> {
     let bounds = Bounds::of(&gateway.snapshot().config.limits);
     let service = hyper::service::service_fn(move |request| {
         let peer = HeaderValue::from_static("127.0.0.1");
-        rooms.clone().call(Arrival { request, peer, bounds, trusted: false })
+        rooms.clone().call(Arrival { request, peer, bounds, trusted: false, scheme: Scheme::Http })
     });
     tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(far), service));
     let (sender, connection) = handshake(TokioIo::new(near)).await.unwrap();

@@ -1,8 +1,10 @@
 //! The tables that a configuration becomes: routes with their targets, pools with their endpoints, secrets
 //! read, names and headers ready to be sent. Built once, then only looked up in.
 
+mod callers;
 mod credential;
 mod gauges;
+mod operators;
 mod route;
 
 use std::collections::HashMap;
@@ -11,16 +13,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use router_core::config::{Balance, Config, FileUse, NonStreaming, Secret, Timeouts, Usage, WILDCARD_ROUTE};
 use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
 
+use callers::Known;
+pub(crate) use callers::{Caller, Callers, KeysError, sha256, try_keys};
 pub(crate) use credential::Credential;
 pub(crate) use gauges::Page;
+pub(crate) use operators::{Operators, Worth};
 pub(crate) use route::{Route, Target};
 
+use crate::audit::SigningKey;
 use crate::path::accept::has_anthropic_version;
+use crate::path::accept::tls::{Identities, try_identity};
+use crate::path::limit::Allowance;
 use crate::path::send::Connections;
 use crate::path::send::tls::{self, Protocol};
 use crate::path::telemetry::Metrics;
@@ -37,8 +46,12 @@ pub(crate) enum BuildError {
     Key { pool: String, problem: String },
     #[error("pools.{pool}.ca: {problem}")]
     Certificates { pool: String, problem: String },
+    #[error("{0}")]
+    Tls(String),
     #[error("pools.{pool}.endpoints: {endpoint} is not a usable host name")]
     Host { pool: String, endpoint: String },
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     #[error("routes.{route}: the target {label:?} cannot stand in a header")]
     Label { route: String, label: String },
 }
@@ -56,6 +69,16 @@ pub(crate) struct Snapshot {
     passthrough: Vec<(String, Arc<Route>)>,
     /// Classes of callers, in the file's order.
     pub(crate) segments: Vec<Segment>,
+    /// What listeners speak TLS with.
+    pub(crate) identities: Identities,
+    /// Who may operate Weir.
+    pub(crate) operators: Operators,
+    /// What each segment may use, and has used, in their order.
+    pub(crate) allowances: Vec<Arc<Allowance>>,
+    /// Whether callers are known by credentials: from then on each has to be.
+    pub(crate) knows_callers: bool,
+    /// Who is known.
+    callers: ArcSwap<Callers>,
 }
 
 /// A class of callers.
@@ -79,6 +102,8 @@ pub(crate) struct Pool {
     /// Whose turn it is under `round_robin`.
     pub(crate) turn: AtomicUsize,
     pub(crate) credential: Option<Credential>,
+    /// Whether a caller's own credential goes on to it: it does where neither the pool nor Weir has keys.
+    pub(crate) passes_credentials: bool,
     pub(crate) usage: Usage,
     pub(crate) non_streaming: NonStreaming,
     /// Where each endpoint tells of its own queue, in their order; empty where none is asked.
@@ -111,10 +136,16 @@ pub(crate) struct Endpoint {
 }
 
 /// What is wrong with a file that a configuration names, if anything.
-pub(crate) fn try_file(path: &Path, what: FileUse) -> Result<(), String> {
+pub(crate) fn try_file(path: &Path, what: FileUse<'_>) -> Result<(), String> {
     match what {
+        // What stands in it can only be judged together with the rest of the configuration.
+        FileUse::Keys => {
+            std::fs::File::open(path).map(drop).map_err(|error| format!("{}: {error}", path.display()))
+        }
         FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
         FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
+        FileUse::Identity { key } => try_identity(path, key),
+        FileUse::SigningKey => SigningKey::read(&Secret::File(path.to_owned())).map(drop),
     }
 }
 
@@ -130,11 +161,19 @@ impl Snapshot {
         for pool in &config.pools {
             let same = |known: &&Arc<Pool>| known.name == pool.name;
             let known = previous.and_then(|previous| previous.pools.iter().find(same));
-            pools.push(Arc::new(Pool::build(pool, known.map(|known| &**known))?));
+            let mut built = Pool::build(pool, known.map(|known| &**known))?;
+            built.passes_credentials = pool.key.is_none() && !config.knows_callers();
+            pools.push(Arc::new(built));
         }
         let mut routes = Vec::new();
         for (topic, route) in config.routes.iter().enumerate() {
-            routes.push(Arc::new(Route::build(&config, topic, &pools, metrics, route)?));
+            let built = Route::build(&config, topic, &pools, metrics, route)?;
+            let known =
+                previous.and_then(|previous| previous.routes.iter().find(|one| one.name == built.name));
+            if let Some(known) = known {
+                built.goes_on_from(known);
+            }
+            routes.push(Arc::new(built));
         }
         let named = |route: &&Arc<Route>| &*route.name != WILDCARD_ROUTE;
         let by_name =
@@ -145,9 +184,35 @@ impl Snapshot {
             let route = Route::of_passthrough(&config, config.routes.len() + place, &pools, metrics, one);
             passthrough.push((one.prefix.clone(), Arc::new(route)));
         }
+        let allowances = config.segments.iter().map(|segment| {
+            let known = previous.and_then(|previous| previous.allowance(&segment.name));
+            known.cloned().unwrap_or_else(|| Allowance::new(segment.quota, metrics.limits(&segment.name)))
+        });
+        let allowances: Vec<_> = allowances.collect();
         let names = config.segments.iter().enumerate();
-        let segments = names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
-        Ok(Self { config, pools, routes, by_name, wildcard, passthrough, segments })
+        let segments: Vec<_> =
+            names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
+        let before = previous.map(Self::callers);
+        let before = before.as_ref().map(|before| &***before);
+        let known = Known { segments: &segments, allowances: &allowances, previous: before };
+        let callers = ArcSwap::from_pointee(Callers::read(&config, &known)?);
+        let knows_callers = config.knows_callers();
+        let identities = Identities::build(&config).map_err(BuildError::Tls)?;
+        let operators = Operators::new(&config.admin.keys);
+        Ok(Self {
+            config,
+            pools,
+            routes,
+            by_name,
+            wildcard,
+            passthrough,
+            segments,
+            identities,
+            operators,
+            allowances,
+            knows_callers,
+            callers,
+        })
     }
 
     /// What a request head asks for, and for a path that goes to a pool as it is, the route there.
@@ -197,9 +262,26 @@ impl Snapshot {
         self.topics().position(|route| &*route.name == name)
     }
 
-    /// The segment of callers who are of no other.
-    pub(crate) fn anonymous(&self) -> &Segment {
-        &self.segments[self.config.anonymous]
+    /// The segment of callers who are of no other, if they are let in.
+    pub(crate) fn anonymous(&self) -> Option<&Segment> {
+        self.segments.get(self.config.anonymous?)
+    }
+
+    /// Who is known.
+    pub(crate) fn callers(&self) -> Guard<Arc<Callers>> {
+        self.callers.load()
+    }
+
+    /// The keys of this configuration as they are now, those of its file read again.
+    pub(crate) fn read_callers(&self) -> Result<Callers, KeysError> {
+        let (segments, allowances, before) = (&self.segments, &self.allowances, self.callers());
+        Callers::read(&self.config, &Known { segments, allowances, previous: Some(&before) })
+    }
+
+    /// From now on these are known, to calls that come.
+    pub(crate) fn replace_callers(&self, callers: Callers) {
+        callers.apply_quotas();
+        self.callers.store(Arc::new(callers));
     }
 
     /// The place of a segment by its name.
@@ -207,16 +289,30 @@ impl Snapshot {
         self.segments.iter().position(|segment| &*segment.name == name)
     }
 
+    /// What a segment may use, by its name.
+    pub(crate) fn allowance(&self, segment: &str) -> Option<&Arc<Allowance>> {
+        self.segment(segment).and_then(|index| self.allowances.get(index))
+    }
+
+    /// From now on what this configuration says of quotas holds, but for what an operator set since it last said
+    /// something else. What has been used stays used.
+    pub(crate) fn apply_quotas(&self) {
+        for (segment, allowance) in self.config.segments.iter().zip(&self.allowances) {
+            allowance.follow(segment.quota);
+        }
+        self.callers().apply_quotas();
+    }
+
     /// The route that catches every other name.
     pub(crate) fn wildcard(&self) -> Option<&Arc<Route>> {
         self.wildcard.as_ref()
     }
 
-    /// The model names that a caller of this API may use, in the file's order.
-    pub(crate) fn known_models(&self, dialect: Dialect) -> Vec<String> {
+    /// The model names of this API that a caller may use, in the file's order.
+    pub(crate) fn known_models(&self, dialect: Dialect, may_use: impl Fn(&Route) -> bool) -> Vec<String> {
         self.routes
             .iter()
-            .filter(|route| &*route.name != WILDCARD_ROUTE && route.speaks(dialect))
+            .filter(|route| &*route.name != WILDCARD_ROUTE && route.speaks(dialect) && may_use(route))
             .map(|route| route.name.to_string())
             .collect()
     }
@@ -261,6 +357,7 @@ impl Pool {
             usage: pool.usage,
             non_streaming: pool.non_streaming,
             reach,
+            passes_credentials: credential.is_none(),
             credential,
         })
     }

@@ -10,7 +10,7 @@ use router_core::config::{Canary, Config, RouteTimeouts, Timeouts, WEIGHT_SUM};
 use router_core::dialect::Dialect;
 
 use super::{BuildError, Pool, Segment};
-use crate::path::telemetry::{AdmissionMetrics, Metrics, TargetMetrics};
+use crate::path::telemetry::{AdmissionMetrics, Metrics, Recent, TargetMetrics, Turns};
 
 /// What an answer is taken to be long before any has come.
 const ANSWER_TOKENS: u32 = 256;
@@ -21,6 +21,8 @@ pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     pub(crate) targets: Vec<Target>,
     pub(crate) canary: Vec<Canary>,
+    /// Indices of the segments whose callers may use it; all where there is none.
+    pub(crate) allow: Option<Box<[usize]>>,
     /// By segment.
     pub(crate) admissions: Vec<AdmissionMetrics>,
     /// Its place among [`super::Snapshot::topics`].
@@ -44,6 +46,10 @@ pub(crate) struct Target {
     /// By segment, in the file's order.
     metrics: Vec<TargetMetrics>,
     pub(crate) inflight: IntGauge,
+    /// How its calls went of late.
+    pub(crate) recent: Arc<Recent>,
+    /// Calls of late whose turn it was, by the weights of this configuration.
+    pub(crate) turns: Arc<Turns>,
 }
 
 impl Target {
@@ -64,6 +70,8 @@ impl Route {
         route: &router_core::config::Route,
     ) -> Result<Self, BuildError> {
         let mut targets = Vec::new();
+        // As long as they stay, shares go on being counted.
+        let weights: Vec<u32> = route.targets.iter().map(|target| target.weight).collect();
         for target in &route.targets {
             let label = config.target_label(target);
             targets.push(Target {
@@ -71,6 +79,8 @@ impl Route {
                     .map_err(|_| BuildError::Label { route: route.name.clone(), label: label.clone() })?,
                 metrics: metrics.target(&route.name, &label, &config.segments),
                 inflight: metrics.inflight(&label),
+                recent: metrics.recents.calls(&route.name, &label),
+                turns: metrics.recents.turns(&route.name, &label, &weights),
                 label: label.into(),
                 pool: pools[target.pool].clone(),
                 model: target
@@ -86,6 +96,7 @@ impl Route {
             name: route.name.as_str().into(),
             targets,
             canary: route.canary.clone(),
+            allow: route.allow.as_deref().map(Into::into),
             admissions,
             topic,
             answer_tokens: AtomicU32::new(ANSWER_TOKENS),
@@ -101,7 +112,7 @@ impl Route {
         passthrough: &router_core::config::Passthrough,
     ) -> Self {
         let pool = &pools[passthrough.pool];
-        let name = format!("passthrough:{}", passthrough.prefix);
+        let name = passthrough.topic();
         let patience = passthrough.timeout;
         let timeouts =
             RouteTimeouts { headers: patience, first_token: patience, answer: patience, idle: None };
@@ -109,6 +120,8 @@ impl Route {
             header: pool.header.clone(),
             metrics: metrics.target(&name, &pool.name, &config.segments),
             inflight: metrics.inflight(&pool.name),
+            recent: metrics.recents.calls(&name, &pool.name),
+            turns: metrics.recents.turns(&name, &pool.name, &[WEIGHT_SUM]),
             label: pool.name.as_str().into(),
             pool: pool.clone(),
             model: None,
@@ -120,9 +133,15 @@ impl Route {
             name: name.into(),
             targets: vec![target],
             canary: Vec::new(),
+            allow: None,
             topic,
             answer_tokens: AtomicU32::new(ANSWER_TOKENS),
         }
+    }
+
+    /// Takes over what an earlier configuration has learnt of its calls.
+    pub(super) fn goes_on_from(&self, known: &Self) {
+        self.answer_tokens.store(known.answer_tokens(), Ordering::Relaxed);
     }
 
     /// How long its answers are, about.

@@ -5,12 +5,16 @@
 //! [`from_upstreams`] makes it without any file. Where the text comes from is the gateway's business.
 
 mod address;
+mod audit;
 mod bounds;
+mod callers;
 mod check;
 mod defaults;
+mod doors;
 mod expand;
 mod overload;
 mod problem;
+mod quota;
 mod reference;
 mod render;
 mod scalar;
@@ -18,27 +22,34 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod timeouts;
+mod timestamp;
 mod tree;
 mod upstreams;
 mod url;
-mod weights;
+pub(crate) mod weights;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use address::Address;
-pub use check::{load, load_with_files};
+pub use audit::Audit;
+pub use callers::{FileKey, Identity, Key};
+pub use check::{load, load_keys, load_with_files, quota};
 pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT, SEGMENT_DEFAULT};
+pub use doors::{Admin, AdminKey, Listen, MetricsListener, Role, Tls};
 pub use overload::{
     Aimd, Batch, Bulkhead, Concurrency, FirstTokenWindow, GaugesSource, Gradient, Gradient2, MinRtt,
     MinRttSource, NonStreaming, Objective, Order, Priority, Queue, Segment, Span, WhenFull,
 };
 pub use problem::{FileUse, Loaded, Problem};
+pub use quota::{Quota, RequestRate};
 pub use reference::{markdown, schema};
-pub use render::to_json;
+pub use render::{quota_to_json, to_json};
 pub use timeouts::{RouteTimeouts, Timeouts};
-pub use tree::TEXT_BYTES_MAX;
+pub use timestamp::render_timestamp;
+pub use tree::{ITEMS_BYTES_MAX, TEXT_BYTES_MAX};
 pub use upstreams::{UpstreamArgument, from_upstreams};
+pub use weights::{parse_weight, render_weight};
 
 use crate::dialect::DialectSet;
 
@@ -58,6 +69,8 @@ pub struct Config {
     pub drain: Drain,
     /// What is logged.
     pub log: Log,
+    /// Where changes that operators make are kept, if anywhere.
+    pub audit: Option<Audit>,
     /// Groups of endpoints that serve the same thing, in the file's order; at least one.
     pub pools: Vec<Pool>,
     /// Model names that clients ask for, in the file's order; at least one, unless there is a passthrough.
@@ -66,26 +79,11 @@ pub struct Config {
     pub passthrough: Vec<Passthrough>,
     /// Classes of callers, in the file's order; at least one.
     pub segments: Vec<Segment>,
-    /// Index into [`Config::segments`] of the one that callers belong to who are of no other.
-    pub anonymous: usize,
-}
-
-/// One address for clients.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// An address and a port, or a Unix-domain socket.
-    pub address: Address,
-    /// Whether `x-weir-segment` is believed there.
-    pub trust_headers: bool,
-}
-
-/// The operators' listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// Loopback or a Unix-domain socket.
-    pub address: Address,
-    /// Where `/metrics` alone is served too, for a scraper on another machine.
-    pub metrics: Option<Address>,
+    /// Index into [`Config::segments`] of the one that callers belong to who are of no other; `None` where those are
+    /// refused.
+    pub anonymous: Option<usize>,
+    /// Where callers are known from, besides the keys of the segments.
+    pub identity: Identity,
 }
 
 /// Bounds on what a client may send, and on how long it may keep Weir waiting.
@@ -251,6 +249,8 @@ pub struct Route {
     pub when_full: WhenFull,
     /// How much may wait for it, and how long.
     pub queue: Queue,
+    /// Indices into [`Config::segments`] of those whose callers may use it; all if `None`.
+    pub allow: Option<Vec<usize>>,
 }
 
 /// One destination of a route.
@@ -285,32 +285,6 @@ impl Config {
     pub fn target_label(&self, target: &Target) -> String {
         let pool = &self.pools[target.pool].name;
         target.model.as_ref().map_or_else(|| pool.clone(), |model| format!("{pool}/{model}"))
-    }
-}
-
-impl Listen {
-    /// Reads `host:port` or `unix:/path` by the rules of the file, for a command line.
-    ///
-    /// # Errors
-    ///
-    /// One line that says what would be right.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        address::anywhere(text)
-            .map(|address| Self { address, trust_headers: false })
-            .map_err(|complaint| complaint.to_string())
-    }
-}
-
-impl Admin {
-    /// Reads a loopback `host:port` or `unix:/path` by the rules of the file, for a command line.
-    ///
-    /// # Errors
-    ///
-    /// One line that says what would be right.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        address::local(text)
-            .map(|address| Self { address, metrics: None })
-            .map_err(|complaint| complaint.to_string())
     }
 }
 

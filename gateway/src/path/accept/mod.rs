@@ -18,6 +18,7 @@ mod socket;
 mod streams;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tls;
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -31,12 +32,13 @@ use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use router_core::config::Limits;
+use router_core::config::{Limits, Tls};
 use router_core::dialect::Reason;
 use tower::Service;
 
 pub(crate) use discard::{discard, discard_rest};
 pub(crate) use doors::Doors;
+pub(crate) use headers::request_id;
 pub(crate) use listener::{SocketFile, open};
 pub(crate) use patience::Busy;
 pub(crate) use sane::is_chunked_at_most;
@@ -60,6 +62,15 @@ pub(crate) struct Arrival {
     pub(crate) bounds: Bounds,
     /// Whether the listener believes what a caller says of itself.
     pub(crate) trusted: bool,
+    pub(crate) scheme: Scheme,
+}
+
+/// What a caller speaks to the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    /// Over TLS.
+    Https,
 }
 
 /// How large a head may be.
@@ -85,6 +96,22 @@ pub(crate) struct Origin {
     pub(crate) request_id: HeaderValue,
     /// Whether what the caller says of itself is believed.
     pub(crate) trusted: bool,
+    pub(crate) scheme: Scheme,
+}
+
+impl Scheme {
+    /// That of a listener with these settings.
+    pub(crate) const fn of(tls: Option<&Tls>) -> Self {
+        if tls.is_some() { Self::Https } else { Self::Http }
+    }
+
+    /// As an upstream is told it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
 }
 
 impl Bounds {
@@ -109,7 +136,7 @@ impl<S> Accept<S> {
     fn open(&self, head: &Parts, origin: Origin, started: Instant) -> Open {
         let open = Account::open(self.gateway.telemetry.clone(), origin, started);
         // Until somebody is identified, everybody is anybody.
-        open.account().facts().segment = Some(self.gateway.snapshot().anonymous().clone());
+        open.account().facts().segment = self.gateway.snapshot().anonymous().cloned();
         note_headers(&self.gateway, open.account(), &head.headers);
         open
     }
@@ -135,9 +162,9 @@ where
         if let Some(probe) = probe(&self.gateway, &arrival.request) {
             return Box::pin(ready(Ok(probe)));
         }
-        let Arrival { request, peer, bounds, trusted } = arrival;
+        let Arrival { request, peer, bounds, trusted, scheme } = arrival;
         let (head, body) = request.into_parts();
-        let origin = Origin { peer, request_id: headers::request_id(&head.headers), trusted };
+        let origin = Origin { peer, request_id: request_id(&head.headers), trusted, scheme };
         let open = self.open(&head, origin, started);
         let dialect = self.gateway.snapshot().guess(&head);
         let mut admitted = Admitted { account: open.account().clone(), head: Box::new(head), body };
@@ -200,7 +227,7 @@ fn probe(gateway: &Gateway, request: &Request<Incoming>) -> Option<Response<Answ
         if ready { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "draining\n") };
     let mut response = Response::new(AnswerBody::full(text.into()));
     *response.status_mut() = status;
-    headers::finish_probe(&mut response, headers::request_id(request.headers()));
+    headers::finish_probe(&mut response, request_id(request.headers()));
     Some(response)
 }
 

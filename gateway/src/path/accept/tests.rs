@@ -20,7 +20,7 @@ fn gateway() -> Arc<Gateway> {
     let log = LogSink::start(LogStyle::Json, metrics.log_dropped.clone()).unwrap();
     let snapshot = Snapshot::build(from_upstreams(&[upstream], None).unwrap(), &metrics, None).unwrap();
     let telemetry = Telemetry::new(metrics, log, &snapshot.config.log);
-    Gateway::new(snapshot, telemetry)
+    Gateway::new(snapshot, telemetry, crate::audit::Audit::default())
 }
 
 /// Rooms that panic: at once, or after they have waited for something.
@@ -66,6 +66,7 @@ where
             peer: HeaderValue::from_static("127.0.0.1"),
             bounds,
             trusted: false,
+            scheme: Scheme::Http,
         })
     });
     tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(far), service));

@@ -55,16 +55,18 @@ pub(crate) fn to_upstream(
         headers.insert(FORWARDED_HOST, host);
     }
     headers.insert(FORWARDED_FOR, origin.peer.clone());
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(origin.scheme.name()));
     headers.insert(X_REQUEST_ID, origin.request_id.clone());
     if dialect != Dialect::Passthrough {
         // The answer is watched in passing, and can be only where it is not compressed.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
-    if let Some(credential) = &pool.credential {
+    if !pool.passes_credentials {
         for name in &CREDENTIALS {
             headers.remove(name);
         }
+    }
+    if let Some(credential) = &pool.credential {
         match dialect {
             Dialect::OpenAi | Dialect::Passthrough => {
                 headers.insert(AUTHORIZATION, credential.bearer().clone())

@@ -2,6 +2,7 @@
 //! a configuration is loaded: 6 ns to count then, against 45 to 550 when looked up by label.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -11,7 +12,10 @@ use router_core::config::Segment;
 use router_core::dialect::Dialect;
 
 use super::admissions::Admissions;
-use super::{AdmissionMetrics, Ending, Record};
+use super::handshakes::Handshakes;
+use super::limited::Limited;
+use super::recent::Recents;
+use super::{AdmissionMetrics, Ending, LimitMetrics, Record};
 
 /// Label value for a call that did not get as far as a segment, route or target.
 const NONE: &str = "none";
@@ -39,10 +43,18 @@ pub(crate) struct Metrics {
     tokens: IntCounterVec,
     inflight: IntGaugeVec,
     admissions: Admissions,
+    limited: Limited,
     overhead: Histogram,
     limit_hits: [IntCounter; Limit::ALL.len()],
+    pub(crate) handshakes: Handshakes,
+    /// The last minute of each target.
+    pub(crate) recents: Recents,
     /// 1 if the last reload succeeded, or none was asked for.
     pub(crate) reload_succeeded: IntGauge,
+    /// 1 if the file of keys that was read last is in force, or there is none.
+    pub(crate) keys_succeeded: IntGauge,
+    /// Keys that are known.
+    pub(crate) keys: IntGauge,
     /// Counts the configurations that were put into force, from 1.
     pub(crate) revision: IntGauge,
     pub(crate) panics: IntCounter,
@@ -69,10 +81,12 @@ pub(crate) enum Limit {
     Answer,
     /// What one HTTP/2 connection may do that serves no call.
     Flood,
+    /// Keys from one address that are nobody's.
+    UnknownKeys,
 }
 
 impl Limit {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Head,
         Self::Uri,
         Self::Body,
@@ -89,6 +103,7 @@ impl Limit {
         Self::UpstreamIdle,
         Self::Answer,
         Self::Flood,
+        Self::UnknownKeys,
     ];
 
     const fn name(self) -> &'static str {
@@ -109,6 +124,7 @@ impl Limit {
             Self::UpstreamIdle => "upstream_idle",
             Self::Answer => "answer",
             Self::Flood => "flood",
+            Self::UnknownKeys => "unknown_keys",
         }
     }
 }
@@ -131,19 +147,8 @@ impl Metrics {
     pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new_custom(Some("weir".into()), None)?;
         let path = ["route", "segment", "target"];
-        let limit_hits = counters(
-            &registry,
-            "limit_hits_total",
-            "Bounds that callers or upstreams ran into.",
-            &["limit"],
-        )?;
-        let build = gauges(&registry, "build_info", "Always 1; the version is a label.", &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let overhead = Histogram::with_opts(
-            HistogramOpts::new("overhead_seconds", "Weir's own share of a call, up to the answer's head.")
-                .buckets(OVERHEAD_SECONDS.to_vec()),
-        )?;
-        registry.register(Box::new(overhead.clone()))?;
+        build_info(&registry)?;
+        let overhead = overhead(&registry)?;
         Ok(Self {
             requests: counters(
                 &registry,
@@ -177,12 +182,25 @@ impl Metrics {
             )?,
             inflight: gauges(&registry, "inflight", "Attempts that have not ended.", &["target"])?,
             admissions: Admissions::new(&registry)?,
+            limited: Limited::new(&registry)?,
             overhead,
-            limit_hits: Limit::ALL.map(|limit| limit_hits.with_label_values(&[limit.name()])),
+            recents: Recents::new(),
+            limit_hits: limit_hits(&registry)?,
+            handshakes: Handshakes::new(&registry)?,
             reload_succeeded: gauge(
                 &registry,
                 "config_last_reload_success",
                 "Whether the last reload succeeded.",
+            )?,
+            keys_succeeded: gauge(
+                &registry,
+                "keys_last_reload_success",
+                "Whether the file of keys that was read last is in force.",
+            )?,
+            keys: gauge(
+                &registry,
+                "keys",
+                "Keys of callers that are known, those that have expired among them.",
             )?,
             revision: gauge(&registry, "config_revision", "Configurations put into force so far.")?,
             panics: counter(&registry, "panics_total", "Mistakes of Weir's own that ended a request.")?,
@@ -215,6 +233,11 @@ impl Metrics {
         self.admissions.route(route, segments)
     }
 
+    /// What counts who of a segment was beyond a quota.
+    pub(crate) fn limits(&self, segment: &str) -> LimitMetrics {
+        self.limited.segment(segment)
+    }
+
     /// An endpoint did not tell of its own queue.
     pub(crate) fn gauges_failed(&self, endpoint: &str, reason: &'static str) {
         self.admissions.gauges_failed(endpoint, reason);
@@ -231,7 +254,7 @@ impl Metrics {
     }
 
     /// Counts a closed account.
-    pub(super) fn settle(&self, record: &Record) {
+    pub(super) fn settle(&self, record: &Record, at: Instant) {
         let facts = &record.facts;
         if let Some(overhead) = facts.overhead {
             self.overhead.observe(overhead.as_secs_f64());
@@ -242,6 +265,10 @@ impl Metrics {
             self.ended(route.map_or(NONE, |route| &route.name), NONE, record).inc();
             return;
         };
+        target.recent.note(at, record.has_failed(), facts.first_token);
+        if facts.by_turn {
+            target.turns.note(at);
+        }
         let metrics = facts.segment.as_ref().and_then(|segment| target.metrics_of(segment));
         match (facts.intent, metrics) {
             (Some(intent), Some(metrics)) if facts.status == 200 => metrics.answered[intent.dialect.index()]
@@ -284,6 +311,28 @@ impl Metrics {
     }
 }
 
+fn overhead(registry: &Registry) -> prometheus::Result<Histogram> {
+    let overhead = Histogram::with_opts(
+        HistogramOpts::new("overhead_seconds", "Weir's own share of a call, up to the answer's head.")
+            .buckets(OVERHEAD_SECONDS.to_vec()),
+    )?;
+    registry.register(Box::new(overhead.clone()))?;
+    Ok(overhead)
+}
+
+fn build_info(registry: &Registry) -> prometheus::Result<()> {
+    let build = gauges(registry, "build_info", "Always 1; the version is a label.", &["version"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    Ok(())
+}
+
+/// By limit, in their order.
+fn limit_hits(registry: &Registry) -> prometheus::Result<[IntCounter; Limit::ALL.len()]> {
+    let help = "Bounds that callers or upstreams ran into.";
+    let hits = counters(registry, "limit_hits_total", help, &["limit"])?;
+    Ok(Limit::ALL.map(|limit| hits.with_label_values(&[limit.name()])))
+}
+
 fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
     let counter = IntCounter::new(name, help)?;
     registry.register(Box::new(counter.clone()))?;
@@ -291,7 +340,7 @@ fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<In
 }
 
 /// A gauge that starts at 1.
-fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
     let gauge = IntGauge::new(name, help)?;
     gauge.set(1);
     registry.register(Box::new(gauge.clone()))?;
@@ -309,7 +358,12 @@ pub(super) fn counters(
     Ok(counters)
 }
 
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+pub(super) fn gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntGaugeVec> {
     let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(gauges.clone()))?;
     Ok(gauges)

@@ -5,23 +5,33 @@
 //! ([`Reader`]) knows how to take fields, lists and texts out of the tree; the sections of the file say
 //! which ones they want.
 
+mod audit;
+mod callers;
 mod concurrency;
 mod doors;
+mod identity;
 mod keys;
 mod limits;
+mod operators;
 mod passthrough;
 mod pools;
+mod quota;
 mod reader;
 mod routes;
+mod secret;
 mod segments;
 mod service;
 mod timeouts;
+mod tls;
 mod values;
 
 use std::path::Path;
 
+pub use quota::quota;
+
 use super::problem::{FileUse, Loaded, Problem};
-use super::{Config, reference, tree};
+use super::{Config, Passthrough, reference, tree};
+pub use callers::load_keys;
 use concurrency::Users;
 use reader::{At, Reader};
 
@@ -43,7 +53,7 @@ pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, 
 pub fn load_with_files(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
-    files: &dyn Fn(&Path, FileUse) -> Result<(), String>,
+    files: &dyn Fn(&Path, FileUse<'_>) -> Result<(), String>,
 ) -> Result<Loaded, Vec<Problem>> {
     let mut problems = Vec::new();
     let root = tree::parse(text, &mut problems);
@@ -59,14 +69,20 @@ pub fn load_with_files(
 fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let fields = reader.fields(root, &reference::TOP)?;
     let listen = doors::listen(reader, &fields);
-    let admin = doors::admin(reader, &fields, &listen);
+    let mut admin = doors::admin(reader, &fields, &listen);
     let limits = limits::limits(reader, &fields);
     let drain = service::drain(reader, &fields);
     let log = service::log(reader, &fields);
+    let audit = audit::audit(reader, &fields);
     let mut pools = pools::pools(reader, &fields);
-    let routes = routes::routes(reader, &fields, pools.as_deref());
+    let mut segments = segments::segments(reader, &fields);
+    let routes = routes::routes(reader, &fields, pools.as_deref(), &segments);
     let passthrough = passthrough::passthrough(reader, &fields, pools.as_deref());
-    let segments = segments::segments(reader, &fields);
+    let topics = routes.iter().map(|route| route.name.clone());
+    let topics = topics.chain(passthrough.iter().map(Passthrough::topic)).collect();
+    callers::keys(reader, &fields, &mut segments, topics);
+    admin.keys = operators::keys(reader, &fields, &segments);
+    let identity = identity::identity(reader, &fields);
     let anonymous = segments::anonymous(reader, &fields, &segments);
     let users = Users { routes: &routes, passthrough: &passthrough };
     concurrency::settle(reader, &fields, pools.as_deref_mut().unwrap_or_default(), &users);
@@ -76,10 +92,12 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
         limits,
         drain,
         log,
+        audit,
         pools: pools.unwrap_or_default(),
         routes,
         passthrough,
         segments,
         anonymous,
+        identity,
     })
 }

@@ -16,7 +16,7 @@ use crate::config::tree::{Node, Value, is_null};
 pub(super) struct At<'n> {
     pub(super) node: &'n Node,
     pub(super) path: Rc<str>,
-    /// Whether it stands under a pool's `key`, so that no message may repeat a part of it.
+    /// Whether it may hold a secret, as what stands under a pool's `key`: no message may repeat a part of it.
     pub(super) secret: bool,
 }
 
@@ -42,7 +42,7 @@ pub(super) const REFUSED_LATER: &str = "`weir run` refuses to start without it";
 /// Reads a tree and collects what is wrong with it.
 pub(super) struct Reader<'e> {
     env: &'e dyn Fn(&str) -> Option<String>,
-    files: &'e dyn Fn(&Path, FileUse) -> Result<(), String>,
+    files: &'e dyn Fn(&Path, FileUse<'_>) -> Result<(), String>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }
@@ -59,7 +59,7 @@ impl<'n> At<'n> {
         Self { node, path: path.into(), secret: self.secret }
     }
 
-    fn item(&self, index: usize, node: &'n Node) -> Self {
+    pub(super) fn item(&self, index: usize, node: &'n Node) -> Self {
         Self { node, path: format!("{}[{index}]", self.path).into(), secret: self.secret }
     }
 
@@ -88,7 +88,7 @@ impl<'n> Fields<'n> {
 impl<'e> Reader<'e> {
     pub(super) fn new(
         env: &'e dyn Fn(&str) -> Option<String>,
-        files: &'e dyn Fn(&Path, FileUse) -> Result<(), String>,
+        files: &'e dyn Fn(&Path, FileUse<'_>) -> Result<(), String>,
         problems: Vec<Problem>,
     ) -> Self {
         Self { env, files, problems, warnings: Vec::new() }
@@ -108,6 +108,11 @@ impl<'e> Reader<'e> {
         self.problems.is_empty()
     }
 
+    /// Whether so much is wrong that more of it would help nobody.
+    pub(super) fn has_enough(&self) -> bool {
+        self.problems.len() >= PROBLEMS_ENOUGH
+    }
+
     pub(super) fn refuse(&mut self, at: &At<'_>, complaint: Complaint) {
         self.problems.push(at.problem(complaint));
     }
@@ -121,11 +126,14 @@ impl<'e> Reader<'e> {
         (self.env)(name).is_some_and(|value| !value.is_empty())
     }
 
-    /// Warns of a file that cannot serve.
-    pub(super) fn try_file(&mut self, at: &At<'_>, path: &Path, what: FileUse) {
-        if let Err(fault) = (self.files)(path, what) {
+    /// Warns of a file that cannot serve. Whether it can.
+    pub(super) fn try_file(&mut self, at: &At<'_>, path: &Path, what: FileUse<'_>) -> bool {
+        let tried = (self.files)(path, what);
+        let serves = tried.is_ok();
+        if let Err(fault) = tried {
             self.warn(at, Complaint::new(fault).help(REFUSED_LATER));
         }
+        serves
     }
 
     /// The fields of a mapping with fixed keys.
@@ -268,5 +276,7 @@ fn looks_like_text(plain: &str) -> bool {
     !is_null(plain) && !boolean && !number
 }
 
+/// As many problems of a long list as anybody reads at a time.
+const PROBLEMS_ENOUGH: usize = 100;
 /// Longer keys are shortened in paths.
 const SEGMENT_BYTES_MAX: usize = 60;

@@ -5,32 +5,43 @@
 //! Ranges come from `bounds`, defaults from `defaults`. What only two keys together make wrong (weights that
 //! do not sum to 1, a pool that is not there) is the reader's business alone.
 
+mod audit;
 mod concurrency;
+mod identity;
 mod markdown;
+mod operators;
 mod pools;
+mod quotas;
 mod routes;
 mod schema;
 mod segments;
 mod service;
 mod texts;
+pub(super) mod tls;
 
 use std::time::Duration;
 
 use serde_json::Value;
 
+pub(super) use audit::AUDIT;
 pub(super) use concurrency::{CONCURRENCY, LIMIT_PARAMS, MIN_RTT_PARAMS};
+pub(super) use identity::{FILE_KEY, IDENTITY, SEGMENT_KEY};
 pub use markdown::markdown;
+pub(super) use operators::ADMIN_KEY;
 pub(super) use pools::{BATCH, BULKHEAD, ENDPOINT, GAUGES, KEY, POOL, POOL_TIMEOUTS};
+pub(super) use quotas::{KEY_QUOTA, QUOTA};
 pub(super) use routes::{CANARY, PASSTHROUGH, QUEUE, ROUTE, ROUTE_TIMEOUTS, TARGET};
 pub use schema::schema;
 pub(super) use segments::{OBJECTIVE, SEGMENT};
 pub(super) use service::{ADMIN, DRAIN, LIMITS, LISTEN, LOG, METRICS};
 use texts::Text;
 pub(super) use texts::{ROUTE_NAMES_TAKEN, SEGMENT_NAMES_TAKEN};
+pub(super) use tls::TlsSections;
 
 use super::bounds::Range;
 use super::{
-    Admin, Config, Drain, Limits, Listen, Log, Pool, Queue, Route, RouteTimeouts, Segment, WhenFull, render,
+    Admin, Config, Drain, Identity, Limits, Listen, Log, Pool, Queue, Route, RouteTimeouts, Segment,
+    WhenFull, render,
 };
 
 /// A mapping with fixed keys.
@@ -142,6 +153,7 @@ fn defaults() -> Value {
         timeouts: RouteTimeouts::default(),
         when_full: WhenFull::Spill,
         queue: Queue::default(),
+        allow: None,
     };
     render::to_json(&Config {
         listen: vec![Listen::default()],
@@ -149,11 +161,13 @@ fn defaults() -> Value {
         limits: Limits::default(),
         drain: Drain::default(),
         log: Log::default(),
+        audit: None,
         pools: vec![Pool::new(NAME)],
         routes: vec![route],
         passthrough: Vec::new(),
         segments: vec![Segment::new(NAME)],
-        anonymous: 0,
+        anonymous: Some(0),
+        identity: Identity::default(),
     })
 }
 
@@ -200,6 +214,12 @@ pub(super) static TOP: Section = Section {
             about: "What is logged. Prompts, completions and credentials never are.",
         },
         Key {
+            name: "audit",
+            kind: Kind::Section(&AUDIT),
+            without: Without::Told("no such log"),
+            about: "A log of every change that is made while Weir runs: who, from where, what was before and what is after. `weir audit verify` finds what was edited in it.",
+        },
+        Key {
             name: "pools",
             kind: Kind::Named(&texts::POOL_NAME, &POOL),
             without: Without::Refused,
@@ -227,10 +247,19 @@ pub(super) static TOP: Section = Section {
         },
         Key {
             name: "anonymous",
-            kind: Kind::Text(&texts::SEGMENT),
-            without: Without::Told("the only segment; needed if there are several"),
-            about: "The segment of callers that are of no other: everybody, but for those whom a listener with `trust_headers` lets name one.",
+            kind: Kind::Text(&texts::ANONYMOUS),
+            without: Without::Told(
+                "`refuse` once any key is configured; before that the only segment, and needed if there are several",
+            ),
+            about: "The segment of callers that come without a key, and that no listener with `trust_headers` lets name one. `refuse` answers them 401. \
+                    A key that is not known is 401 in either case; before any key is configured, credentials are not looked at.",
+        },
+        Key {
+            name: "identity",
+            kind: Kind::Section(&IDENTITY),
+            without: Without::Told("only the keys of the segments are known"),
+            about: "Where callers are known from, besides the keys of the segments.",
         },
     ],
-    later: &["identity", "quota_store", "degrade", "backpressure", "audit", "runtime", "policy", "trace"],
+    later: &["quota_store", "degrade", "backpressure", "runtime", "policy", "trace"],
 };

@@ -1,16 +1,22 @@
 //! A configuration as it would be written: the file's shape and key names, every default filled in, no
 //! secret in it. What comes out can be loaded again.
 
+mod callers;
 mod overload;
+mod quota;
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+pub use quota::quota_to_json;
+
 use super::expand::escape;
 use super::scalar::{render_duration, render_size};
 use super::{
-    Address, Canary, Config, Limits, Listen, Passthrough, Pool, Route, Secret, Target, WEIGHT_SUM, url,
+    Address, Audit, Canary, Config, Limits, Listen, Passthrough, Pool, Route, Secret, Target, Tls,
+    WEIGHT_SUM, url,
 };
 
 /// The configuration as JSON. A secret appears as the place where it is found. Object keys come in
@@ -22,11 +28,14 @@ pub fn to_json(config: &Config) -> Value {
         config.segments.iter().map(|one| (one.name.clone(), overload::segment(one))).collect();
     let pools: Map<_, _> = config.pools.iter().map(|one| (one.name.clone(), pool(one))).collect();
     let routes: Map<_, _> = config.routes.iter().map(|one| (one.name.clone(), route(config, one))).collect();
-    let mut admin = place(&config.admin.address);
-    if let Some(metrics) = &config.admin.metrics {
-        admin["metrics"] = place(metrics);
+    let mut admin = place(&config.admin.address, config.admin.tls.as_ref());
+    if !config.admin.keys.is_empty() {
+        admin["keys"] = config.admin.keys.iter().map(callers::operator).collect();
     }
-    json!({
+    if let Some(metrics) = &config.admin.metrics {
+        admin["metrics"] = place(&metrics.address, metrics.tls.as_ref());
+    }
+    let mut out = json!({
         "listen": listen,
         "admin": admin,
         "limits": limits(&config.limits),
@@ -44,18 +53,42 @@ pub fn to_json(config: &Config) -> Value {
         "routes": routes,
         "passthrough": config.passthrough.iter().map(|one| passthrough(config, one)).collect::<Vec<_>>(),
         "segments": segments,
-        "anonymous": config.segments[config.anonymous].name,
-    })
+        "anonymous": config.anonymous.map_or("refuse", |index| &config.segments[index].name),
+        "identity": callers::identity(&config.identity),
+    });
+    if let Some(log) = &config.audit {
+        out["audit"] = audit(log);
+    }
+    out
 }
 
 fn listener(listen: &Listen) -> Value {
-    let mut out = place(&listen.address);
+    let mut out = place(&listen.address, listen.tls.as_ref());
     out["trust_headers"] = listen.trust_headers.into();
     out
 }
 
-fn place(address: &Address) -> Value {
-    json!({ "address": escape(&address.to_string()) })
+fn place(address: &Address, tls: Option<&Tls>) -> Value {
+    let mut out = json!({ "address": escape(&address.to_string()) });
+    if let Some(Tls { certificate, key, client_ca }) = tls {
+        out["tls"] = json!({ "certificate": file(certificate), "key": secret(key) });
+        if let Some(authorities) = client_ca {
+            out["tls"]["client_ca"] = file(authorities).into();
+        }
+    }
+    out
+}
+
+/// Where a secret is found.
+fn secret(secret: &Secret) -> Value {
+    match secret {
+        Secret::Env(name) => json!({ "env": name }),
+        Secret::File(path) => json!({ "file": file(path) }),
+    }
+}
+
+fn file(path: &Path) -> String {
+    escape(&path.to_string_lossy())
 }
 
 fn limits(limits: &Limits) -> Value {
@@ -103,14 +136,19 @@ fn pool(pool: &Pool) -> Value {
         out["gauges"] =
             source.url.as_ref().map_or_else(|| json!({}), |page| json!({ "url": url::render(page) }));
     }
-    if let Some(secret) = &pool.key {
-        out["key"] = match secret {
-            Secret::Env(name) => json!({ "env": name }),
-            Secret::File(path) => json!({ "file": escape(&path.to_string_lossy()) }),
-        };
+    if let Some(key) = &pool.key {
+        out["key"] = secret(key);
     }
     if let Some(ca) = &pool.ca {
-        out["ca"] = escape(&ca.to_string_lossy()).into();
+        out["ca"] = file(ca).into();
+    }
+    out
+}
+
+fn audit(audit: &Audit) -> Value {
+    let mut out = json!({ "path": escape(&audit.path.to_string_lossy()) });
+    if let Some(key) = &audit.key {
+        out["key"] = secret(key);
     }
     out
 }
@@ -127,13 +165,17 @@ fn route(config: &Config, route: &Route) -> Value {
     ];
     let set = |(key, time): (&str, Option<Duration>)| Some((key.to_owned(), render_duration(time?).into()));
     let timeouts: Map<_, _> = times.into_iter().filter_map(set).collect();
-    json!({
+    let mut out = json!({
         "targets": targets,
         "canary": canary,
         "timeouts": timeouts,
         "when_full": route.when_full.name(),
         "queue": overload::queue(&route.queue),
-    })
+    });
+    if let Some(allow) = &route.allow {
+        out["allow"] = allow.iter().map(|index| config.segments[*index].name.as_str()).collect();
+    }
+    out
 }
 
 fn target(config: &Config, target: &Target) -> Value {

@@ -1,12 +1,15 @@
 //! What authors of a configuration rely on: every mistake is found in one go, at its place, and nothing else
 //! is called a mistake.
 
+mod callers;
 mod files;
 mod gauges;
 mod golden;
+mod operators;
 mod overload;
 mod passthrough;
 mod properties;
+mod quota;
 mod reference;
 mod refusals;
 mod render;
@@ -15,6 +18,7 @@ mod scalars;
 mod schema;
 mod secrets;
 mod structure;
+mod tls;
 mod upstreams;
 
 use super::{Config, Problem, load};

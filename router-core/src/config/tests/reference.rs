@@ -11,11 +11,14 @@ use crate::config::{load, markdown, schema, to_json};
 /// A file that has every section, as JSON.
 fn full() -> Value {
     json!({
-        "listen": [{ "address": "127.0.0.1:8080", "trust_headers": true }],
-        "admin": { "metrics": { "address": "0.0.0.0:9902" } },
+        "listen": [{ "address": "127.0.0.1:8080", "trust_headers": true, "tls": tls() }],
+        "admin": {
+            "keys": [{ "id": "o", "sha256": "cd".repeat(32), "role": "admin", "expires": "2027-01-31T00:00:00Z" }],
+            "tls": tls(), "metrics": { "address": "0.0.0.0:9902", "tls": tls() } },
         "limits": {},
         "drain": {},
         "log": {},
+        "audit": { "path": "/a", "key": { "file": "/k" } },
         "pools": { "NAME": {
             "endpoints": [{ "url": "https://h" }], "key": { "file": "/k" }, "ca": "/ca", "timeouts": {},
             "concurrency": { "gateways": 2, "base_time": "1s" },
@@ -27,10 +30,21 @@ fn full() -> Value {
             "canary": [{ "header": "x", "equals": "y", "target": "NAME/m" }],
             "timeouts": { "headers": "1s", "first_token": "1s", "idle": "1s", "answer": "1s" },
             "queue": { "tokens": 1 },
+            "allow": ["NAME"],
         } },
         "passthrough": [{ "prefix": "/x", "pool": "NAME", "timeout": "1s" }],
-        "segments": { "NAME": { "objective": { "first_token": "1s", "inter_token": "1s" } } },
+        "segments": { "NAME": {
+            "objective": { "first_token": "1s", "inter_token": "1s" },
+            "quota": { "requests_per_second": 1, "burst": 1, "tokens_per_minute": 1, "concurrent": 1, "enforce": true },
+            "keys": [{ "id": "x", "sha256": "ab".repeat(32), "expires": "2027-01-31T00:00:00Z", "routes": ["NAME"],
+                "quota": { "requests_per_second": 1, "burst": 1, "tokens_per_minute": 1, "concurrent": 1, "enforce": true } }],
+        } },
+        "identity": { "keys_file": "/keys" },
     })
+}
+
+fn tls() -> Value {
+    json!({ "certificate": "/c", "key": { "file": "/k" }, "client_ca": "/a" })
 }
 
 fn without_gauges_where_nothing_uses_them(file: &mut Value, window: bool) {
@@ -142,10 +156,18 @@ fn what_must_be_there_must_be_there() {
         let mut file = full();
         let parent = if section.place.is_empty() { &mut file } else { slot(&mut file, section.place) };
         parent.as_object_mut().unwrap().remove(key.name);
+        if path.ends_with(".quota.requests_per_second") {
+            // A burst is one of a rate.
+            slot(&mut file, section.place).as_object_mut().unwrap().remove("burst");
+        }
         if path == "routes" {
+            file["segments"]["NAME"]["keys"][0]["routes"] = json!(["passthrough:/x"]);
             // A window counts the calls of routes.
             file["pools"]["NAME"].as_object_mut().unwrap().remove("concurrency");
             without_gauges_where_nothing_uses_them(&mut file, false);
+        }
+        if path == "segments" {
+            file["routes"]["NAME"].as_object_mut().unwrap().remove("allow");
         }
         let taken = load(&file.to_string(), &unset).is_ok();
         assert_eq!(taken, !matches!(key.without, Without::Refused), "{path}");
@@ -183,7 +205,7 @@ fn what_is_in_force_has_the_keys_that_are_described() {
         .filter(|(_, key, _)| key.kind.section().is_none())
         .map(|(_, _, path)| path)
         // One secret is in one place.
-        .filter(|path| path != "pools.NAME.key.env")
+        .filter(|path| !path.ends_with(".key.env"))
         .collect();
     described.sort();
     assert_eq!(shown, described);

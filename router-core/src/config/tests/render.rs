@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::gauges::with_gauges;
-use super::{loaded, overload, unset};
+use super::{callers, loaded, overload, unset};
 use crate::config::weights::shares;
 use crate::config::{
-    Address, Admin, Balance, Bulkhead, Canary, Concurrency, Config, Drain, Endpoint, Limits, Listen, Log,
-    LogFormat, NonStreaming, Passthrough, Pool, Route, RouteTimeouts, Secret, Target, Timeouts,
-    UpstreamArgument, Usage, WhenFull, from_upstreams, load, to_json,
+    Address, Admin, Audit, Balance, Bulkhead, Canary, Concurrency, Config, Drain, Endpoint, Identity, Limits,
+    Listen, Log, LogFormat, MetricsListener, NonStreaming, Passthrough, Pool, Route, RouteTimeouts, Secret,
+    Target, Timeouts, Tls, UpstreamArgument, Usage, WhenFull, from_upstreams, load, to_json,
 };
 use crate::dialect::DialectSet;
 
@@ -21,9 +21,13 @@ fn sorted(mut config: Config) -> Config {
     let names: Vec<_> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     config.pools.sort_by(|a, b| a.name.cmp(&b.name));
     config.routes.sort_by(|a, b| a.name.cmp(&b.name));
-    let anonymous = config.segments[config.anonymous].name.clone();
+    let places: Vec<_> = config.segments.iter().map(|segment| segment.name.clone()).collect();
     config.segments.sort_by(|a, b| a.name.cmp(&b.name));
-    config.anonymous = config.segments.iter().position(|segment| segment.name == anonymous).unwrap();
+    let place = |index: &usize| config.segments.iter().position(|one| one.name == places[*index]).unwrap();
+    config.anonymous = config.anonymous.as_ref().map(place);
+    for allow in config.routes.iter_mut().filter_map(|route| route.allow.as_mut()) {
+        *allow = allow.iter().map(place).collect();
+    }
     let targets =
         config.routes.iter_mut().flat_map(|route| &mut route.targets).map(|target| &mut target.pool);
     for index in targets.chain(config.passthrough.iter_mut().map(|one| &mut one.pool)) {
@@ -42,7 +46,7 @@ fn round_trip(config: Config) {
 #[test]
 fn every_default_is_filled_in() {
     let segment = json!({
-        "share": 1, "order": "fair", "priority": "realtime", "objective": {}, "max_inflight_ratio": 1,
+        "share": 1, "order": "fair", "priority": "realtime", "objective": {}, "max_inflight_ratio": 1, "keys": [],
     });
     let text = "pools:\n  api:\n    endpoints: [{ url: 'https://api.example.com/v1' }]\n    key: { file: /run/key }\n\
                 routes: { '*': { targets: [{ pool: api }] } }\n";
@@ -88,6 +92,7 @@ fn every_default_is_filled_in() {
         "passthrough": [],
         "segments": { "default": segment },
         "anonymous": "default",
+        "identity": {},
     });
     assert_eq!(to_json(&loaded(text)), expected);
 }
@@ -195,8 +200,13 @@ fn doors() -> impl Strategy<Value = (Vec<Listen>, Admin)> {
         (0..=u16::MAX).prop_map(|port| Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))),
         unix(),
     ];
-    (prop::collection::vec(address(), 1..4), operators, prop::option::of(address())).prop_map(
-        |(listen, operators, metrics)| {
+    let secured = || (address(), prop::option::of(tls()));
+    (
+        prop::collection::vec(secured(), 1..4),
+        (operators, prop::option::of(tls())),
+        prop::option::of(secured()),
+    )
+        .prop_map(|(listen, (operators, tls), metrics)| {
             let mut places = vec![operators.clone()];
             let mut free = |address: &Address| {
                 let free = places.iter().all(|other| !address.meets(other) && address != other);
@@ -205,18 +215,40 @@ fn doors() -> impl Strategy<Value = (Vec<Listen>, Admin)> {
             };
             let mut listen: Vec<_> = listen
                 .into_iter()
-                .filter(&mut free)
-                .map(|address| Listen { trust_headers: address.to_string().len() % 2 == 0, address })
+                .filter(|(address, _)| free(address))
+                .map(|(address, tls)| {
+                    let trust_headers = address.to_string().len() % 2 == 0;
+                    Listen { trust_headers, tls: over_tcp(&address, tls), address }
+                })
                 .collect();
             if listen.is_empty() {
                 let last_resort = Address::Unix("/run/weir.sock".into());
-                listen.extend(
-                    free(&last_resort).then_some(Listen { address: last_resort, trust_headers: true }),
-                );
+                listen.extend(free(&last_resort).then_some(Listen {
+                    address: last_resort,
+                    trust_headers: true,
+                    tls: None,
+                }));
             }
-            (listen, Admin { address: operators, metrics: metrics.filter(&mut free) })
-        },
-    )
+            let metrics = metrics.filter(|(address, _)| free(address));
+            let metrics =
+                metrics.map(|(address, tls)| MetricsListener { tls: over_tcp(&address, tls), address });
+            let keys = Vec::new();
+            (listen, Admin { keys, tls: over_tcp(&operators, tls), address: operators, metrics })
+        })
+}
+
+fn over_tcp(address: &Address, tls: Option<Tls>) -> Option<Tls> {
+    tls.filter(|_| matches!(address, Address::Tcp(_)))
+}
+
+fn tls() -> impl Strategy<Value = Tls> {
+    let key = prop_oneof![
+        "/[ -~]{1,20}".prop_map(|path| Secret::File(path.into())),
+        "[A-Z_][A-Z0-9_]{0,20}".prop_map(Secret::Env),
+    ];
+    ("[ -~äöü]{1,20}", key, prop::option::of("[ -~äöü]{1,20}")).prop_map(|(certificate, key, client_ca)| {
+        Tls { certificate: certificate.into(), key, client_ca: client_ca.map(Into::into) }
+    })
 }
 
 fn passthrough(pools: usize) -> impl Strategy<Value = Vec<Passthrough>> {
@@ -312,9 +344,18 @@ fn route(pools: usize) -> impl Strategy<Value = Route> {
                     canary.push(Canary { header, equals, target: index.index(kept.len()) });
                 }
             }
-            Route { name, targets: kept, canary, timeouts, when_full, queue }
+            Route { name, targets: kept, canary, timeouts, when_full, queue, allow: None }
         },
     )
+}
+
+fn audit() -> impl Strategy<Value = Option<Audit>> {
+    let key = prop::sample::select(vec![
+        None,
+        Some(Secret::Env("AUDIT_KEY".to_owned())),
+        Some(Secret::File("/run/audit ${x}.pem".into())),
+    ]);
+    prop::option::of(key.prop_map(|key| Audit { path: "/var/log/weir/audit.jsonl".into(), key }))
 }
 
 fn config() -> impl Strategy<Value = Config> {
@@ -328,14 +369,15 @@ fn config() -> impl Strategy<Value = Config> {
         any::<bool>(),
         prop::sample::subsequence(vec!["x-a", "user-agent", "x_b"], 0..3),
     );
-    (parts, log, doors(), limits(), drain(), overload::segments()).prop_map(
+    (parts, (log, audit()), doors(), limits(), drain(), overload::segments(), callers::access()).prop_map(
         |(
             (mut pools, mut routes, passthrough),
-            (format, access, headers),
+            ((format, access, headers), audit),
             (listen, admin),
             limits,
             drain,
             (segments, anonymous),
+            rights,
         )| {
             for (index, pool) in pools.iter_mut().enumerate() {
                 pool.name = format!("pool-{}", 9 - index);
@@ -352,12 +394,15 @@ fn config() -> impl Strategy<Value = Config> {
                 limits,
                 drain,
                 log: Log { format, access, headers: headers.into_iter().map(str::to_owned).collect() },
+                audit,
                 pools,
                 routes,
                 passthrough,
                 segments,
                 anonymous,
+                identity: Identity::default(),
             };
+            callers::give_access(&mut config, rights);
             only_by_path(&mut config);
             config
         },

@@ -4,10 +4,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{Dialect, Shed, anthropic, openai, passthrough};
+use super::{Dialect, Shed, Unidentified, anthropic, openai, passthrough};
+use crate::limit::Kind;
 
 /// Longest client-made string that is repeated in an error.
 const ECHO_CHARS_MAX: usize = 128;
+
+/// How long an address that sends unknown keys is asked to wait.
+const TOO_MANY_WAIT: Duration = Duration::from_secs(1);
 
 /// Why Weir itself answers with an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +83,16 @@ pub enum Reason {
         /// Those that it may use.
         known: Vec<String>,
     },
+    /// Nobody knows who calls.
+    InvalidKey {
+        /// What is wrong with the caller's key.
+        why: Unidentified,
+    },
+    /// The caller may not use this route.
+    RouteForbidden {
+        /// The model as the caller wrote it; none where it asked for a path.
+        model: Option<String>,
+    },
     /// A header of Weir's has a value that it cannot have.
     InvalidHeader {
         /// Its name.
@@ -91,6 +105,13 @@ pub enum Reason {
         /// Why this call.
         why: Shed,
         /// When it may have better luck: the time in which what is ahead of it drains.
+        retry_after: Duration,
+    },
+    /// The caller's quota is spent.
+    OverQuota {
+        /// What there is no more of.
+        kind: Kind,
+        /// When there is some again.
         retry_after: Duration,
     },
     /// Weir is being stopped, and the time for the answer is over.
@@ -148,10 +169,12 @@ pub struct Refusal {
     pub status: u16,
     /// JSON body in the dialect's envelope.
     pub body: String,
-    /// Value of `x-weir-reason`, where Weir refused for want of room or endpoints.
+    /// Value of `x-weir-reason`, where Weir refused for want of room or endpoints, or by a quota.
     pub weir_reason: Option<&'static str>,
     /// Value of `allow`, for 405.
     pub allow: Option<&'static str>,
+    /// Value of `www-authenticate`, for 401 (RFC 9110, 11.6.1).
+    pub challenge: Option<&'static str>,
     /// When to come back, where that is known: see [`retry_hint`](super::retry_hint).
     pub retry_after: Option<Duration>,
 }
@@ -184,9 +207,12 @@ impl Reason {
             Self::MissingModel => (400, CALLER, "missing_model"),
             Self::ModelNotString => (400, CALLER, "invalid_model"),
             Self::UnknownModel { .. } => (404, CALLER, "model_not_found"),
+            Self::InvalidKey { .. } => (401, CALLER, "invalid_api_key"),
+            Self::RouteForbidden { .. } => (403, "permission_error", "route_forbidden"),
             Self::InvalidHeader { .. } => (400, CALLER, "invalid_header"),
             Self::Shed { why: why @ Shed::NoEndpoint, .. } => (503, SERVER, why.code()),
             Self::Shed { why, .. } => (429, "overloaded_error", why.code()),
+            Self::OverQuota { .. } => (429, "rate_limit_error", "rate_limit_exceeded"),
             Self::Draining => (503, SERVER, "draining"),
             Self::ConnectFailed => (502, UPSTREAM, "connect_failed"),
             Self::ConnectTimeout => (502, UPSTREAM, "connect_timeout"),
@@ -270,8 +296,11 @@ impl Reason {
             Self::MissingModel => "The request body names no `model`.".into(),
             Self::ModelNotString => "The request body's `model` must be a string.".into(),
             Self::UnknownModel { model, known } => unknown_model(model, known).into(),
+            Self::InvalidKey { why } => why.message().into(),
+            Self::RouteForbidden { model } => forbidden(model.as_deref()).into(),
             Self::InvalidHeader { header, wanted } => format!("The header `{header}` must be {wanted}.").into(),
             Self::Shed { why, .. } => why.message().into(),
+            Self::OverQuota { kind, .. } => over_quota(*kind).into(),
             Self::Draining => "The gateway is being stopped.".into(),
             Self::ConnectFailed => "The model server could not be reached.".into(),
             Self::ConnectTimeout => "The model server could not be reached in time.".into(),
@@ -290,7 +319,10 @@ impl Reason {
     /// The body's field, or the header, that is at fault.
     fn param(&self) -> Option<&'static str> {
         match self {
-            Self::MissingModel | Self::ModelNotString | Self::UnknownModel { .. } => Some("model"),
+            Self::MissingModel
+            | Self::ModelNotString
+            | Self::UnknownModel { .. }
+            | Self::RouteForbidden { model: Some(_) } => Some("model"),
             Self::DuplicateKey { key } => Some(key),
             Self::InvalidHeader { header, .. } => Some(header),
             _ => None,
@@ -309,6 +341,13 @@ impl Reason {
                 status = 529;
             }
         }
+        if let Self::OverQuota { retry_after: wait, .. } = self {
+            retry_after = Some(*wait);
+        }
+        if let Self::InvalidKey { why: Unidentified::TooMany } = self {
+            retry_after = Some(TOO_MANY_WAIT);
+        }
+        let challenge = (status == 401).then_some("Bearer");
         let message = self.message();
         let body = match dialect {
             Dialect::OpenAi => openai::error(&message, kind, self.param(), code),
@@ -317,17 +356,41 @@ impl Reason {
         };
         let weir_reason = match self {
             Self::Shed { why, .. } => Some(why.weir_reason()),
+            Self::OverQuota { kind: Kind::Requests, .. } => Some("quota-requests"),
+            Self::OverQuota { kind: Kind::Tokens, .. } => Some("quota-tokens"),
+            Self::OverQuota { kind: Kind::Concurrency, .. } => Some("quota-concurrency"),
             Self::BodyMemory => Some("memory"),
             Self::Draining => Some("draining"),
             _ => None,
         };
         let allow = if let Self::MethodNotAllowed { allow } = self { Some(*allow) } else { None };
-        Refusal { status, body, weir_reason, allow, retry_after }
+        Refusal { status, body, weir_reason, allow, challenge, retry_after }
     }
 }
 
+/// Without the words on which some clients give up for good.
+const fn over_quota(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Requests => "Rate limit reached for requests: there were too many in too short a time.",
+        Kind::Tokens => {
+            "Rate limit reached for tokens: prompts and answers had too many in too short a time."
+        }
+        Kind::Concurrency => "Rate limit reached for concurrency: too many calls are under way at once.",
+    }
+}
+
+/// What a caller wrote, short enough to be repeated.
+fn echoed(text: &str) -> String {
+    text.chars().take(ECHO_CHARS_MAX).collect()
+}
+
+fn forbidden(model: Option<&str>) -> String {
+    let what = model.map_or_else(|| "path".to_owned(), |model| format!("model `{}`", echoed(model)));
+    format!("The caller may not use this {what}.")
+}
+
 fn unknown_model(model: &str, known: &[String]) -> String {
-    let shown: String = model.chars().take(ECHO_CHARS_MAX).collect();
+    let shown = echoed(model);
     if known.is_empty() {
         return format!("The model `{shown}` is not served through this API, nor is any other.");
     }

@@ -93,3 +93,84 @@ fn a_long_model_name_is_not_repeated_whole() {
     let reason = Reason::UnknownModel { model: "x".repeat(100_000), known: vec![] };
     assert!(reason.refuse(Dialect::OpenAi, "r").body.len() < 1_000);
 }
+
+#[test]
+fn a_call_beyond_its_quota_is_told_of_what_and_in_every_dialect() {
+    let wait = Duration::from_millis(700);
+    let expected = [
+        (Kind::Requests, "quota-requests"),
+        (Kind::Tokens, "quota-tokens"),
+        (Kind::Concurrency, "quota-concurrency"),
+    ];
+    for (kind, weir_reason) in expected {
+        let reason = Reason::OverQuota { kind, retry_after: wait };
+        assert_eq!((reason.code(), reason.source()), ("rate_limit_exceeded", Source::Downstream));
+        let refuse = |dialect| {
+            let refusal = reason.refuse(dialect, "r4");
+            assert_eq!(
+                (refusal.status, refusal.weir_reason, refusal.retry_after),
+                (429, Some(weir_reason), Some(wait))
+            );
+            serde_json::from_str::<serde_json::Value>(&refusal.body).unwrap()
+        };
+        let body = refuse(Dialect::OpenAi);
+        let error = &body["error"];
+        assert_eq!(
+            (&error["type"], &error["code"]),
+            (&"rate_limit_error".into(), &"rate_limit_exceeded".into())
+        );
+        assert_eq!(refuse(Dialect::Anthropic)["error"]["type"], "rate_limit_error");
+        let told = refuse(Dialect::Passthrough)["detail"].as_str().unwrap().to_owned();
+        assert_eq!(told, error["message"].as_str().unwrap());
+        assert!(told.contains(kind.name()), "{told}");
+        // Words on which a client gives up for good.
+        let stops = ["billing", "credit balance", "quota", "will reset"];
+        assert!(stops.iter().all(|word| !told.contains(word)), "{told}");
+    }
+}
+
+#[test]
+fn who_is_not_known_is_told_why_in_every_dialect() {
+    for why in Unidentified::ALL {
+        let reason = Reason::InvalidKey { why };
+        assert_eq!((reason.code(), reason.source()), ("invalid_api_key", Source::Downstream));
+        for dialect in Dialect::ALL {
+            let refusal = reason.refuse(dialect, "r6");
+            assert_eq!((refusal.status, refusal.challenge, refusal.weir_reason), (401, Some("Bearer"), None));
+            let body: serde_json::Value = serde_json::from_str(&refusal.body).unwrap();
+            let (kind, message) = match dialect {
+                Dialect::OpenAi => ("invalid_request_error", &body["error"]["message"]),
+                Dialect::Anthropic => ("authentication_error", &body["error"]["message"]),
+                Dialect::Passthrough => ("", &body["detail"]),
+            };
+            assert_eq!(message, why.message());
+            assert_eq!(body["error"]["type"].as_str().unwrap_or_default(), kind);
+            // SDKs try 429 again three times and more, and 401 never: a retry cannot help here.
+            assert_eq!(refusal.retry_after.is_some(), why == Unidentified::TooMany);
+        }
+    }
+}
+
+#[test]
+fn what_may_not_be_used_is_named() {
+    let reason = Reason::RouteForbidden { model: Some("gpt-4".into()) };
+    assert_eq!((reason.code(), reason.source()), ("route_forbidden", Source::Downstream));
+    for dialect in Dialect::ALL {
+        let refusal = reason.refuse(dialect, "r7");
+        assert_eq!((refusal.status, refusal.challenge), (403, None));
+        assert!(refusal.body.contains("`gpt-4`"), "{refusal:?}");
+    }
+    let body: serde_json::Value = serde_json::from_str(&reason.refuse(Dialect::OpenAi, "r7").body).unwrap();
+    assert_eq!(
+        (&body["error"]["type"], &body["error"]["param"]),
+        (&"permission_error".into(), &"model".into())
+    );
+    let body: serde_json::Value =
+        serde_json::from_str(&reason.refuse(Dialect::Anthropic, "r7").body).unwrap();
+    assert_eq!(body["error"]["type"], "permission_error");
+    let long = Reason::RouteForbidden { model: Some("x".repeat(100_000)) };
+    assert!(long.refuse(Dialect::OpenAi, "r7").body.len() < 1_000);
+    assert!(
+        Reason::RouteForbidden { model: None }.refuse(Dialect::Passthrough, "r7").body.contains("this path")
+    );
+}

@@ -1,0 +1,66 @@
+//! The file of keys, read again when it changes, without the rest: callers come and go more often than routes do. All
+//! of it comes into force at once, or nothing does.
+
+use std::sync::Arc;
+use std::thread;
+
+use super::{Reloader, Version, pause};
+use crate::path::telemetry::Level;
+
+impl Reloader {
+    /// Reads the file of keys whenever it has changed, until the process ends. All on a thread of its own: memory that
+    /// is given back by one reading is there for the next.
+    pub(crate) fn watch_keys(self: &Arc<Self>) {
+        let watching = self.clone();
+        let watcher = thread::Builder::new().name("keys".into()).spawn(move || watching.look_at_keys());
+        if let Err(error) = watcher {
+            let message = format!("the file of keys is not watched: {error}");
+            self.gateway.telemetry.event(Level::Warn, message);
+        }
+    }
+
+    /// Looks again and again at the file of keys that the configuration in force names. A change counts once it has
+    /// stood still for a moment, and each once, whether it can be used or not; that a file is gone is a change, too.
+    fn look_at_keys(&self) {
+        let mut tried: Option<Option<Version>> = None;
+        let mut last = None;
+        loop {
+            pause();
+            let snapshot = Arc::clone(&self.gateway.snapshot());
+            let Some(path) = &snapshot.config.identity.keys_file else {
+                (tried, last) = (None, None);
+                continue;
+            };
+            let now = Version::of(path);
+            if now == snapshot.callers().version {
+                // As it was read, perhaps with the rest.
+                tried = None;
+            } else if Some(&now) == last.as_ref() && tried.as_ref() != Some(&now) {
+                tried = Some(now.clone());
+                drop(snapshot);
+                self.reload_keys();
+            }
+            last = Some(now);
+        }
+    }
+
+    fn reload_keys(&self) {
+        // No other configuration comes into force meanwhile.
+        let _turn = self.turn.blocking_lock();
+        let snapshot = Arc::clone(&self.gateway.snapshot());
+        let telemetry = &self.gateway.telemetry;
+        match snapshot.read_callers() {
+            Ok(callers) => {
+                let keys = callers.len();
+                snapshot.replace_callers(callers);
+                telemetry.keys_in_force(keys);
+                telemetry.event(Level::Info, format!("the file of keys has changed: {keys} keys are known"));
+            }
+            Err(problem) => {
+                telemetry.metrics.keys_succeeded.set(0);
+                let message = format!("the keys before it stay in force: {problem}");
+                telemetry.event(Level::Error, message);
+            }
+        }
+    }
+}
