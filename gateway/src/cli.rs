@@ -24,6 +24,13 @@ pub(crate) enum Command {
     Check(Check),
     /// Say by the exit status whether a running Weir is ready.
     Health(Health),
+    /// Show the routes of a running Weir, and shift their weights.
+    Router(Router),
+    /// Show what the segments of a running Weir may use and have left, and change it.
+    #[command(subcommand)]
+    Quota(QuotaAction),
+    /// Check the log of changes that were made while Weir ran.
+    Audit(Audit),
     /// Print what a configuration file may hold: a JSON Schema for editors, or the reference for people.
     Schema(Schema),
     /// Make keys by which callers are known.
@@ -80,6 +87,124 @@ pub(crate) struct Health {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = ROUTER)]
+pub(crate) struct Router {
+    #[command(subcommand)]
+    pub(crate) action: RouterAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RouterAction {
+    /// Show each route's targets: weights, and how they did in the last minute.
+    Status(RouterOperate),
+    /// Stage a weight for a target; the others of its route share the rest in proportion.
+    Adjust(RouterAdjust),
+    /// Forget what is staged on a route.
+    Discard(RouterDiscard),
+    /// Put everything that is staged into force, in one step.
+    Deploy(RouterOperate),
+    /// Put the weights of before the last deployment into force again.
+    Rollback(RouterOperate),
+}
+
+/// Which Weirs are meant, and how they are shown.
+#[derive(Args, Debug)]
+pub(crate) struct RouterOperate {
+    /// The admin listener of a Weir: a URL, an address, or unix:/path. It may be repeated: all of them are changed, or
+    /// none. [default: http://127.0.0.1:9901]
+    #[arg(long = "admin", env = "WEIR_ADMIN", value_name = "URL", value_delimiter = ',')]
+    pub(crate) admins: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuotaAction {
+    /// Show what each segment may use, what is left of it, and who said so.
+    Show(RouterOperate),
+    /// Change what a segment may use, at once. What is not named here stays as it is.
+    #[command(after_help = QUOTA)]
+    Set(QuotaSet),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct QuotaSet {
+    /// The segment.
+    #[arg(long, value_name = "SEGMENT")]
+    pub(crate) segment: String,
+    /// Calls over time, or `none`.
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
+    pub(crate) requests_per_second: Option<String>,
+    /// Most calls at once, or `none` for twice the rate.
+    #[arg(long, value_name = "CALLS", allow_hyphen_values = true)]
+    pub(crate) burst: Option<String>,
+    /// Tokens of prompts and answers, or `none`.
+    #[arg(long, value_name = "TOKENS", allow_hyphen_values = true)]
+    pub(crate) tokens_per_minute: Option<String>,
+    /// Most calls at a time, or `none`.
+    #[arg(long, value_name = "CALLS", allow_hyphen_values = true)]
+    pub(crate) concurrent: Option<String>,
+    /// Whether who exceeds it is refused; else it is only counted.
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) enforce: Option<bool>,
+    /// What the configuration file says, in place of all of these.
+    #[arg(long, conflicts_with_all = ["requests_per_second", "burst", "tokens_per_minute", "concurrent", "enforce"])]
+    pub(crate) reset: bool,
+    #[command(flatten)]
+    pub(crate) operate: RouterOperate,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RouterAdjust {
+    /// The target: `pool/model`, or a model or a pool alone where that is clear.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// Its share, from 0 to 1.
+    #[arg(long, value_name = "WEIGHT", allow_hyphen_values = true)]
+    pub(crate) weight: String,
+    /// The route, where several have the target.
+    #[arg(long, value_name = "ROUTE")]
+    pub(crate) route: Option<String>,
+    #[command(flatten)]
+    pub(crate) operate: RouterOperate,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RouterDiscard {
+    /// The route.
+    #[arg(long, value_name = "ROUTE")]
+    pub(crate) route: String,
+    #[command(flatten)]
+    pub(crate) operate: RouterOperate,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Audit {
+    #[command(subcommand)]
+    pub(crate) action: AuditAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditAction {
+    /// Find every edit, gap and reorder in an audit log.
+    Verify(AuditVerify),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AuditVerify {
+    /// The audit log.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// The public key (PEM) of the one that signs the lines.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) public_key: Option<PathBuf>,
+    /// The hash of what was the last line at some time, which must still be there.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) expect_last: Option<String>,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct Schema {
     /// What to print it as.
     #[arg(long, value_enum, default_value_t = SchemaFormat::Json)]
@@ -123,6 +248,21 @@ Examples:
   weir demo                                          what it does, on this machine alone
   weir run --upstream http://127.0.0.1:9001          in front of one model server, without a file
   weir check weir.yaml && weir run --config weir.yaml";
+
+const QUOTA: &str = "\
+Examples:
+  weir quota set --segment b2b --requests-per-second 100 --burst 300
+  weir quota set --segment b2b --tokens-per-minute none
+  weir quota set --segment b2b --reset
+
+It holds until the process ends, or until the file says something else of that quota than it did.";
+
+const ROUTER: &str = "\
+Examples:
+  weir router status
+  weir router adjust --model gpt-4o --weight 0.7     stages 0.7 and shows what becomes of the others
+  weir router deploy                                 puts it into force, and no call notices
+  weir router rollback                               as before";
 
 const COMPLETIONS: &str = "\
 Examples:

@@ -1,6 +1,7 @@
 //! Weir, an LLM inference gateway. The way of a request is on one page: [`path`].
 
 mod admin;
+mod audit;
 mod cli;
 mod command;
 mod gateway;
@@ -24,6 +25,9 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => command::demo(&arguments),
         Command::Check(arguments) => command::check(&arguments),
         Command::Health(arguments) => command::health(&arguments),
+        Command::Quota(action) => command::quota(&action),
+        Command::Router(arguments) => command::router(&arguments),
+        Command::Audit(arguments) => command::audit(&arguments),
         Command::Schema(arguments) => command::schema(&arguments),
         Command::Key(action) => command::key(&action),
         Command::Completions(arguments) => command::completions(&arguments),

@@ -162,15 +162,20 @@ fn routes_and_pools_show_what_is_in_flight() {
     stream.send(request("POST", "/v1/chat/completions", &[], ASK_STREAM.as_bytes()));
     assert_eq!(stream.head().header("x-weir-target"), Some("mini/small"));
 
-    let expected = json!({ "routes": [{
-        "route": "m",
-        "targets": [
-            { "target": "mini/small", "pool": "mini", "weight": 0.75, "inflight": 1 },
-            { "target": "full", "pool": "full", "weight": 0.25, "inflight": 0 },
-        ],
-        "canary": [{ "header": "x-api-version", "equals": "v2", "target": "full" }],
-    }] });
-    assert_eq!(get(&weir.admin, "/admin/v1/routes").json(), expected);
+    let told = get(&weir.admin, "/admin/v1/routes").json();
+    let (route, targets) = (&told["routes"][0], &told["routes"][0]["targets"]);
+    assert_eq!(
+        (&told["revision"], &route["route"], &route["source"]),
+        (&json!(1), &json!("m"), &json!("file"))
+    );
+    let canary = json!([{ "header": "x-api-version", "equals": "v2", "target": "full" }]);
+    assert_eq!((&route["canary"], targets.as_array().map(Vec::len)), (&canary, Some(2)));
+    let expected = [("mini/small", "mini", json!("small"), 0.75, 1), ("full", "full", json!(null), 0.25, 0)];
+    for (index, (target, pool, model, weight, inflight)) in expected.into_iter().enumerate() {
+        let told = &targets[index];
+        assert_eq!((&told["target"], &told["pool"], &told["model"]), (&json!(target), &json!(pool), &model));
+        assert_eq!((&told["weight"], &told["inflight"]), (&json!(weight), &json!(inflight)));
+    }
     let expected = json!({ "pools": [
         { "pool": "mini", "dialects": ["openai", "anthropic"], "balance": "round_robin",
           "endpoints": [{ "endpoint": mini.address, "inflight": 1 }] },

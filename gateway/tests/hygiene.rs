@@ -12,8 +12,8 @@ const LINES_MAX: usize = 400;
 const COLUMNS_MAX: usize = 120;
 
 /// The rooms that exist, in request order.
-const ROOMS: [&str; 9] =
-    ["accept", "dialect", "identify", "overload", "route", "select", "send", "stream", "telemetry"];
+const ROOMS: [&str; 10] =
+    ["accept", "dialect", "identify", "limit", "overload", "route", "select", "send", "stream", "telemetry"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()

@@ -9,6 +9,7 @@
 pub mod config;
 pub mod dialect;
 pub mod identify;
+pub mod limit;
 pub mod overload;
 pub mod route;
 pub mod select;

@@ -5,13 +5,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use super::by::Peer;
 use crate::path::accept::{Listener, Socket};
 use crate::path::telemetry::{Level, Shared};
 
@@ -33,8 +34,8 @@ pub(super) async fn serve(listener: Listener, router: Router, telemetry: Shared)
         // Never closed, so there always is one in the end.
         let Ok(place) = room.clone().acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((socket, _)) => {
-                let router = router.clone();
+            Ok((socket, peer)) => {
+                let router = router.clone().layer(Extension(Peer(peer)));
                 tokio::spawn(async move {
                     connection(socket, router).await;
                     drop(place);

@@ -3,8 +3,11 @@
 //! what a web page could make a browser on this machine send. The metrics alone may have a listener of their own.
 
 mod backpressure;
+mod by;
 mod entrance;
+mod segments;
 mod state;
+mod weights;
 
 use std::sync::Arc;
 
@@ -18,10 +21,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
 
+pub(crate) use weights::ratio;
+
+use by::Asking;
+
 use crate::gateway::Gateway;
 use crate::path::accept::Listener;
 use crate::path::telemetry::pressure;
-use crate::reload::{Cause, Refused, Reloaded, Reloader};
+use crate::reload::{Cause, Refused, Reloader};
 
 /// Serves operators until the process ends: what happens while Weir drains is worth seeing.
 pub(crate) fn open(listener: Listener, gateway: &Arc<Gateway>, reloader: Arc<Reloader>) {
@@ -50,11 +57,12 @@ fn router(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Router {
         .route("/health/live", get(|| async { "ok\n" }))
         .route("/health/ready", get(ready))
         .route("/health", get(ready))
-        .route("/admin/v1/routes", get(state::routes))
         .route("/admin/v1/pools", get(state::pools))
         .route("/admin/v1/config", get(state::config))
-        .route("/admin/v1/reload", post(move || reload(reloader.clone())))
+        .route("/admin/v1/reload", post(reload).with_state(reloader.clone()))
+        .merge(weights::router(reloader.clone()))
         .merge(backpressure::routes())
+        .merge(segments::routes(reloader))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "not_found", "no such path on the admin listener"))
         .with_state(gateway)
 }
@@ -104,20 +112,33 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// `POST /admin/v1/reload`: the revision that is in force now, or why the one before still is.
-async fn reload(reloader: Arc<Reloader>) -> Response {
-    let refused = match reloader.reload(Cause::Operator).await {
-        Ok(Reloaded { revision, passed_over, .. }) => {
-            return axum::Json(json!({ "revision": revision, "warnings": passed_over })).into_response();
+async fn reload(State(reloader): State<Arc<Reloader>>, asking: Asking) -> Response {
+    let outcome = to_its_end(async move { reloader.reload(Cause::Operator, asking.by).await });
+    let refused = match outcome.await {
+        Err(broken) => return broken,
+        Ok(Ok(reloaded)) => {
+            let (revision, warnings) = (reloaded.revision, reloaded.warnings());
+            return axum::Json(json!({ "revision": revision, "warnings": warnings })).into_response();
         }
-        Err(refused) => refused,
+        Ok(Err(refused)) => refused,
     };
     let (status, code) = match refused {
         Refused::NoFile => (StatusCode::CONFLICT, "no_file"),
         Refused::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         Refused::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_config"),
         Refused::NeedsRestart(_) => (StatusCode::CONFLICT, "needs_restart"),
+        Refused::Audit(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
     };
     refuse(status, code, &refused.to_string())
+}
+
+/// Makes a change whether or not whoever asked for it waits: what is written down must also be done.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Response> {
+    let broken =
+        |_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "broken", "a mistake of Weir's own: see its log");
+    tokio::spawn(change).await.map_err(broken)
 }
 
 fn refuse(status: StatusCode, code: &str, message: &str) -> Response {

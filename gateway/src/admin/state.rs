@@ -1,22 +1,16 @@
-//! What routes, pools and configuration look like now.
+//! What pools and configuration look like now.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
-use router_core::config::{Balance, WEIGHT_SUM, to_json};
+use router_core::config::{Balance, to_json};
 use router_core::dialect::Dialect;
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
-use crate::snapshot::{Pool, Route};
-
-/// `GET /admin/v1/routes`
-pub(super) async fn routes(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
-    let routes: Vec<Value> = gateway.snapshot().routes.iter().map(|route| describe_route(route)).collect();
-    Json(json!({ "routes": routes }))
-}
+use crate::snapshot::Pool;
 
 /// `GET /admin/v1/pools`
 pub(super) async fn pools(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
@@ -35,25 +29,6 @@ pub(super) async fn config(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
         *digest = format!("{beginning}…").into();
     }
     Json(config)
-}
-
-fn describe_route(route: &Route) -> Value {
-    let targets = route.targets.iter().map(|target| {
-        json!({
-            "target": &*target.label,
-            "pool": target.pool.name,
-            "weight": f64::from(target.weight) / f64::from(WEIGHT_SUM),
-            "inflight": target.inflight.get(),
-        })
-    });
-    let canary = route.canary.iter().map(|rule| {
-        json!({ "header": rule.header, "equals": rule.equals, "target": &*route.targets[rule.target].label })
-    });
-    json!({
-        "route": &*route.name,
-        "targets": targets.collect::<Vec<_>>(),
-        "canary": canary.collect::<Vec<_>>(),
-    })
 }
 
 fn describe_pool(pool: &Pool) -> Value {

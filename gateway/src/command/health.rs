@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// More than a status line has.
 const LINE_BYTES_MAX: u64 = 256;
 /// Where operators are listened for if nothing is said.
-const ADMIN: &str = "http://127.0.0.1:9901";
+pub(super) const ADMIN: &str = "http://127.0.0.1:9901";
 
 pub(crate) fn health(arguments: &Health) -> Result<(), Stop> {
     // A variable that is set to nothing is as good as not set, as for `weir run`.
@@ -41,7 +41,8 @@ fn in_time(ask: impl FnOnce() -> io::Result<String> + Send + 'static) -> io::Res
 }
 
 /// An admin listener, as it is named on a command line.
-enum Door {
+#[derive(Debug)]
+pub(super) enum Door {
     /// `host:port`.
     Tcp(String),
     /// The path of a Unix-domain socket.
@@ -49,7 +50,7 @@ enum Door {
 }
 
 impl Door {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         if let Some(path) = text.strip_prefix("unix:") {
             return path.starts_with('/').then(|| Self::Unix(path.to_owned()));
         }

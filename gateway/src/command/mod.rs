@@ -1,11 +1,15 @@
 //! The commands of the command line.
 
+mod admin_client;
+mod audit;
 mod check;
 mod completions;
 mod demo;
 mod health;
 mod key;
 pub(crate) mod load;
+mod quota;
+mod router;
 mod run;
 mod schema;
 mod serve;
@@ -13,11 +17,14 @@ mod serve;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 
+pub(crate) use audit::audit;
 pub(crate) use check::check;
 pub(crate) use completions::completions;
 pub(crate) use demo::demo;
 pub(crate) use health::health;
 pub(crate) use key::key;
+pub(crate) use quota::quota;
+pub(crate) use router::router;
 pub(crate) use run::run;
 pub(crate) use schema::schema;
 

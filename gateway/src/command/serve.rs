@@ -3,11 +3,13 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use router_core::config::{Address, Config};
+use router_core::config::{Address, Config, to_json};
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Stop;
 use crate::admin;
+use crate::audit::{Action, Audit, By, Change, SigningKey, fingerprint};
 use crate::gateway::Gateway;
 use crate::path::accept::{self, Doors, Listener, SocketFile};
 use crate::path::telemetry::{Level, LogSink, LogStyle, Metrics, Telemetry, panics};
@@ -19,8 +21,8 @@ pub(super) struct Running {
     gateway: Arc<Gateway>,
     doors: Arc<Doors>,
     admin: Address,
-    /// What an operator should know of the doors.
-    warning: Option<String>,
+    /// What an operator should know of the doors and the audit log.
+    warnings: Vec<String>,
     signals: Signals,
     /// Removed in the end.
     _sockets: Vec<SocketFile>,
@@ -52,8 +54,9 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     let log = LogSink::start(LogStyle::of(config.log.format), metrics.log_dropped.clone())
         .map_err(|error| failed(&error))?;
     let snapshot = Snapshot::build(config, &metrics, None).map_err(|error| Stop::Usage(error.to_string()))?;
+    let (audit, torn) = audit(&snapshot.config)?;
     let telemetry = Telemetry::new(metrics, log, &snapshot.config.log);
-    let gateway = Gateway::new(snapshot, telemetry);
+    let gateway = Gateway::new(snapshot, telemetry, audit);
     std::panic::set_hook(Box::new(panics::hook(gateway.telemetry.clone())));
     let signals = Signals::heard().map_err(|error| failed(&error))?;
     let hangup = signal(SignalKind::hangup()).map_err(|error| failed(&error))?;
@@ -72,7 +75,8 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     let doors = Doors::new();
     let addresses: Vec<_> = config.listen.into_iter().map(|listen| listen.address).collect();
     let opened = doors.open(&addresses).await.map_err(Stop::Failed)?;
-    let warning = doors.settle(&gateway, opened);
+    gateway.audit.record(started(&gateway)).await.map_err(|error| failed(&error))?;
+    let warnings = torn.into_iter().chain(doors.settle(&gateway, opened)).collect();
     let reloader = Reloader::new(source, gateway.clone(), doors.clone());
     admin::open(admin_listener, &gateway, reloader.clone());
     if let Some(listener) = metrics_listener {
@@ -83,7 +87,31 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     tokio::spawn(reloader.clone().obey(hangup));
     reloader.watch_keys();
     tokio::spawn(reloader.watch());
-    Ok(Running { gateway, doors, admin, warning, signals, _sockets: sockets })
+    Ok(Running { gateway, doors, admin, warnings, signals, _sockets: sockets })
+}
+
+/// The log of changes that the configuration wants, and what an operator should know of it.
+fn audit(config: &Config) -> Result<(Audit, Option<String>), Stop> {
+    let Some(settings) = &config.audit else { return Ok(Default::default()) };
+    let key = settings.key.as_ref().map(SigningKey::read).transpose();
+    let key = key.map_err(|problem| Stop::Usage(format!("audit.key: {problem}")))?;
+    Audit::open(settings, key).map_err(|problem| Stop::Failed(problem.to_string()))
+}
+
+/// That the process begins with the weights of its file, whatever was in force before.
+fn started(gateway: &Gateway) -> Change {
+    let config = to_json(&gateway.snapshot().config).to_string();
+    Change {
+        by: By::process("weir"),
+        action: Action::Start,
+        target: "config".into(),
+        before: json!({}),
+        after: json!({
+            "revision": gateway.weights.load().revision(),
+            "config_sha256": fingerprint(config.as_bytes()),
+            "version": env!("CARGO_PKG_VERSION"),
+        }),
+    }
 }
 
 async fn bind(address: &Address) -> Result<(Address, Listener, Option<SocketFile>), Stop> {
@@ -127,7 +155,7 @@ impl Running {
 
     /// Logs what an operator should know from the start.
     pub(super) fn warn(&self, messages: &[&str]) {
-        for message in messages.iter().copied().chain(self.warning.as_deref()) {
+        for message in messages.iter().copied().chain(self.warnings.iter().map(String::as_str)) {
             self.gateway.telemetry.event(Level::Warn, message);
         }
     }

@@ -7,6 +7,7 @@
 //! | [`accept`] | is this a sane HTTP request on an open door? |
 //! | [`dialect`] | which API shape and operation? (head only) |
 //! | [`identify`] | the body, read once and judged; which route? |
+//! | [`limit`] | is the caller inside its rates? requests by the head alone, tokens once the body is known |
 //! | [`overload`] | is there room now? which target, by weight, and which endpoint? |
 //! | [`route`] | which target, if a canary rule binds it to one? |
 //! | [`select`] | which endpoint of a pool, for what is no call? |
@@ -17,6 +18,7 @@
 pub(crate) mod accept;
 pub(crate) mod dialect;
 pub(crate) mod identify;
+pub(crate) mod limit;
 pub(crate) mod overload;
 pub(crate) mod route;
 pub(crate) mod select;
@@ -74,15 +76,19 @@ pub(crate) fn build(
 /// One call's exchange with a model, in room order.
 async fn exchange(line: Arc<Line>, mut call: Box<Call>) -> Reply {
     let account = call.account.clone();
+    // Settled with the account, whatever becomes of the call.
+    limit::reserve(&mut call)?;
     // Room, target and endpoint in one decision; in flight from now to the last byte of the answer, on every way out.
+    let canary = route::canary_target(&call);
     let admitted = {
-        let admission = pin!(overload::admit(&line, &call, route::canary_target(&call)));
+        let admission = pin!(overload::admit(&line, &call, canary));
         while_served(&account, admission).await?
     };
     let Admitted { permit, route, target } = admitted;
     {
         let mut facts = account.facts();
         facts.target = Some(target);
+        facts.by_turn = canary.is_none();
         facts.route = Some(route.clone());
     }
     call.route = route.clone();

@@ -25,7 +25,7 @@ pub(super) fn gateway(config: &str) -> Arc<Gateway> {
     let log = LogSink::start(LogStyle::Json, metrics.log_dropped.clone()).unwrap();
     let snapshot = Snapshot::build(config, &metrics, None).unwrap();
     let telemetry = Telemetry::new(metrics, log, &snapshot.config.log);
-    Gateway::new(snapshot, telemetry)
+    Gateway::new(snapshot, telemetry, crate::audit::Audit::default())
 }
 
 /// The last room: takes a place, or stands in line for it, and then does what `x-test` says.

@@ -6,7 +6,6 @@ use std::thread;
 
 use super::{Reloader, Version, pause};
 use crate::path::telemetry::Level;
-use crate::snapshot::Callers;
 
 impl Reloader {
     /// Reads the file of keys whenever it has changed, until the process ends. All on a thread of its own: memory that
@@ -51,7 +50,7 @@ impl Reloader {
         let _turn = self.turn.blocking_lock();
         let snapshot = Arc::clone(&self.gateway.snapshot());
         let telemetry = &self.gateway.telemetry;
-        let read = Callers::read(&snapshot.config, &snapshot.segments);
+        let read = snapshot.read_callers();
         let succeeded = read.is_ok();
         match read {
             Ok(callers) => {

@@ -1,5 +1,10 @@
 //! A configuration that is read again: by SIGHUP, by `POST /admin/v1/reload`, or because the file has changed.
 //! All of it comes into force at once, or nothing does. Calls that are under way keep what they started with.
+//!
+//! Weights that operators deployed stay, except on routes whose targets or weights the file changed.
+
+mod quotas;
+mod weights;
 
 mod keys;
 
@@ -8,10 +13,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use router_core::config::Config;
+use router_core::config::{Config, to_json};
+use router_core::route::staging::{Staging, Voided};
+use serde_json::json;
 use tokio::signal::unix::Signal;
 use tokio::sync::{Mutex, mpsc};
 
+pub(crate) use quotas::{QuotaRefused, rendered};
+pub(crate) use weights::{Asked, WeightsRefused};
+
+use crate::audit::{Action, By, Change, fingerprint};
 use crate::cli::Run;
 use crate::command::{Stop, load};
 use crate::gateway::Gateway;
@@ -30,7 +41,7 @@ pub(crate) struct Reloader {
     source: Option<Source>,
     gateway: Arc<Gateway>,
     doors: Arc<Doors>,
-    /// One at a time.
+    /// One change of what is in force at a time.
     turn: Mutex<()>,
 }
 
@@ -55,6 +66,8 @@ pub(crate) enum Refused {
     Invalid(String),
     #[error("{0}")]
     NeedsRestart(String),
+    #[error("the change is not made, since it cannot be written down: {0}")]
+    Audit(#[from] crate::audit::Problem),
 }
 
 /// Why a configuration is read again.
@@ -82,7 +95,26 @@ pub(crate) struct Reloaded {
     /// Whether it is another one than before: a file that was only touched changes nothing.
     changed: bool,
     /// Settings of the file that give way to the command line.
-    pub(crate) passed_over: Vec<&'static str>,
+    passed_over: Vec<&'static str>,
+    /// What became of weights that operators had set.
+    voided: Voided,
+}
+
+impl Reloaded {
+    /// What operators should know of it.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let passed_over = self.passed_over.iter().map(|message| (*message).to_owned());
+        passed_over.chain(told(&self.voided)).collect()
+    }
+}
+
+/// What a file comes to.
+struct Built {
+    snapshot: Snapshot,
+    passed_over: Vec<&'static str>,
+    /// The weights with it in force.
+    weights: Staging,
+    voided: Voided,
 }
 
 /// What identifies a version of a file without reading it.
@@ -108,19 +140,20 @@ impl Reloader {
     }
 
     /// Reads the file and puts it into force, if it can be. Metric and log say how it went, whoever asked.
-    pub(crate) async fn reload(&self, cause: Cause) -> Result<Reloaded, Refused> {
+    pub(crate) async fn reload(&self, cause: Cause, by: By) -> Result<Reloaded, Refused> {
         let _turn = self.turn.lock().await;
-        let outcome = self.replace(cause).await;
+        let outcome = self.replace(cause, by).await;
         let (telemetry, name) = (&self.gateway.telemetry, cause.name());
         match &outcome {
             // Also after one that was refused: the file is as it was before that again.
             Ok(Reloaded { changed: false, .. }) => telemetry.metrics.reload_succeeded.set(1),
-            Ok(Reloaded { revision, passed_over, .. }) => {
+            Ok(reloaded) => {
+                let revision = reloaded.revision;
                 telemetry.metrics.reload_succeeded.set(1);
                 telemetry
                     .event(Level::Info, format!("configuration revision {revision} is in force ({name})"));
-                for message in passed_over {
-                    telemetry.event(Level::Warn, *message);
+                for message in reloaded.warnings() {
+                    telemetry.event(Level::Warn, message);
                 }
             }
             Err(refused) => {
@@ -134,7 +167,7 @@ impl Reloader {
         outcome
     }
 
-    async fn replace(&self, cause: Cause) -> Result<Reloaded, Refused> {
+    async fn replace(&self, cause: Cause, by: By) -> Result<Reloaded, Refused> {
         let source = self.source.as_ref().ok_or(Refused::NoFile)?;
         if self.gateway.is_draining() {
             return Err(Refused::Draining);
@@ -142,22 +175,26 @@ impl Reloader {
         let (arguments, gateway) = (source.arguments.clone(), self.gateway.clone());
         // Files are read and certificates parsed off the threads that serve.
         let built = tokio::task::spawn_blocking(move || build(&arguments, &gateway)).await;
-        let (snapshot, passed_over) = built.map_err(|error| Refused::Invalid(error.to_string()))??;
-        if cause == Cause::FileChanged && snapshot.config == self.gateway.snapshot().config {
+        let built = built.map_err(|error| Refused::Invalid(error.to_string()))??;
+        let Built { snapshot, passed_over, weights, voided } = built;
+        let before = self.gateway.weights.load_full();
+        let same = snapshot.config == self.gateway.snapshot().config && weights.has_file_of(&before);
+        if cause == Cause::FileChanged && same {
             let revision = self.gateway.telemetry.metrics.revision.get();
-            return Ok(Reloaded { revision, changed: false, passed_over });
+            return Ok(Reloaded { revision, changed: false, passed_over, voided });
         }
         let listen: Vec<_> = snapshot.config.listen.iter().map(|listen| listen.address.clone()).collect();
         let opened = self.doors.open(&listen).await.map_err(Refused::Invalid)?;
+        self.gateway.audit.record(change(by, &before, &weights, &snapshot.config)).await?;
         // The file may have taken a while.
         if self.gateway.is_draining() {
             return Err(Refused::Draining);
         }
-        let revision = self.gateway.replace(snapshot);
+        let revision = self.gateway.replace(snapshot, weights);
         if let Some(warning) = self.doors.settle(&self.gateway, opened) {
             self.gateway.telemetry.event(Level::Warn, warning);
         }
-        Ok(Reloaded { revision, changed: true, passed_over })
+        Ok(Reloaded { revision, changed: true, passed_over, voided })
     }
 
     /// Reloads at every SIGHUP, also while Weir drains, to say that it does not. Signals that come during a reload
@@ -165,7 +202,7 @@ impl Reloader {
     pub(crate) async fn obey(self: Arc<Self>, mut hangup: Signal) {
         while hangup.recv().await.is_some() {
             // Metric and log hear of how it went.
-            self.reload(Cause::Signal).await.map(drop).unwrap_or_default();
+            self.reload(Cause::Signal, By::process("signal")).await.map(drop).unwrap_or_default();
         }
     }
 
@@ -182,7 +219,7 @@ impl Reloader {
         }
         while changes.recv().await.is_some() {
             // Metric and log hear of how it went.
-            self.reload(Cause::FileChanged).await.map(drop).unwrap_or_default();
+            self.reload(Cause::FileChanged, By::process("file")).await.map(drop).unwrap_or_default();
         }
     }
 }
@@ -218,14 +255,42 @@ impl Version {
     }
 }
 
-/// The tables of the file as it is now.
-fn build(arguments: &Run, gateway: &Gateway) -> Result<(Snapshot, Vec<&'static str>), Refused> {
+/// The tables of the file as it is now, with the weights that operators deployed and it did not change.
+fn build(arguments: &Run, gateway: &Gateway) -> Result<Built, Refused> {
     let invalid = |stop: Stop| Refused::Invalid(stop.to_string());
-    let (config, passed_over) = load::of_run(arguments).map_err(invalid)?;
+    let (mut config, passed_over) = load::of_run(arguments).map_err(invalid)?;
     let previous = gateway.snapshot();
     stays(&previous.config, &config)?;
-    let snapshot = Snapshot::build(config, &gateway.telemetry.metrics, Some(&previous));
-    Ok((snapshot.map_err(|error| Refused::Invalid(error.to_string()))?, passed_over))
+    let mut weights = Staging::clone(&gateway.weights.load());
+    let voided = weights.reload(&config);
+    weights.overlay(&mut config);
+    let snapshot = Snapshot::build(config, &gateway.telemetry.metrics, Some(&previous))
+        .map_err(|error| Refused::Invalid(error.to_string()))?;
+    Ok(Built { snapshot, passed_over, weights, voided })
+}
+
+/// A reload, as it is written down: which configuration came into force shows by its hash.
+fn change(by: By, before: &Staging, after: &Staging, config: &Config) -> Change {
+    Change {
+        by,
+        action: Action::Reload,
+        target: "config".into(),
+        before: json!({ "revision": before.revision() }),
+        after: json!({
+            "revision": after.revision(),
+            "config_sha256": fingerprint(to_json(config).to_string().as_bytes()),
+        }),
+    }
+}
+
+/// What operators should know of weights that they had set.
+fn told(voided: &Voided) -> impl Iterator<Item = String> {
+    let deployed = voided.deployed.iter().map(|route| {
+        format!("routes.{route}: the file has changed its targets or weights, so those deployed at run time are gone")
+    });
+    deployed.chain(voided.staged.iter().map(|route| {
+        format!("routes.{route}: the file has changed its targets or weights, so those staged are gone")
+    }))
 }
 
 /// What cannot change while operators are connected to it.
@@ -238,6 +303,10 @@ fn stays(before: &Config, after: &Config) -> Result<(), Refused> {
     }
     if before.admin.metrics != after.admin.metrics {
         return Err(Refused::NeedsRestart("admin.metrics.address: a change needs a restart".into()));
+    }
+    // A log that a reload could switch off would not show who did.
+    if before.audit != after.audit {
+        return Err(Refused::NeedsRestart("audit: a change needs a restart".into()));
     }
     Ok(())
 }

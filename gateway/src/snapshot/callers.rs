@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use router_core::config::{Config, FileKey, ITEMS_BYTES_MAX, Key, Problem, load_keys};
+use router_core::config::{Config, FileKey, ITEMS_BYTES_MAX, Key, Problem, Quota, load_keys};
 use router_core::identify::{Digest, KeyTable, Verdict};
 
 use super::Segment;
+use crate::path::limit::Allowance;
 use crate::reload::Version;
 
 /// A caller that is known.
@@ -22,14 +23,29 @@ pub(crate) struct Caller {
     pub(crate) segment: Segment,
     /// The routes that its key is for, by name; all where there is none.
     pub(crate) routes: Option<Arc<[Arc<str>]>>,
+    /// What it may use, within what its segment may, and has used.
+    pub(crate) allowance: Option<Arc<Allowance>>,
 }
 
 /// Every key that is known. Swapped whole, alone when the file of keys has changed.
 #[derive(Debug, Default)]
 pub(crate) struct Callers {
     table: KeyTable<Arc<Caller>>,
+    quotas: Quotas,
     /// The file of keys as it was before it was read.
     pub(crate) version: Option<Version>,
+}
+
+/// What callers may use of whom something is agreed, by their names.
+type Quotas = HashMap<Arc<str>, (Quota, Arc<Allowance>)>;
+
+/// What callers are made of besides their keys.
+pub(crate) struct Known<'k> {
+    pub(crate) segments: &'k [Segment],
+    /// In their order.
+    pub(crate) allowances: &'k [Arc<Allowance>],
+    /// Those before, whose quotas go on.
+    pub(crate) previous: Option<&'k Callers>,
 }
 
 /// Why the file of keys cannot be used.
@@ -43,7 +59,7 @@ pub(crate) enum KeysError {
 
 impl Callers {
     /// Reads the file of keys, if there is one, and adds the keys of the configuration.
-    pub(crate) fn read(config: &Config, segments: &[Segment]) -> Result<Self, KeysError> {
+    pub(crate) fn read(config: &Config, known: &Known<'_>) -> Result<Self, KeysError> {
         let mut gathered = Gathered::default();
         let mut version = None;
         if let Some(path) = &config.identity.keys_file {
@@ -53,7 +69,15 @@ impl Callers {
         for (index, segment) in config.segments.iter().enumerate() {
             segment.keys.iter().for_each(|key| gathered.add(index, key));
         }
-        Ok(Self { table: gathered.table(segments), version })
+        let (table, quotas) = gathered.table(known);
+        Ok(Self { table, quotas, version })
+    }
+
+    /// From now on what is agreed with these callers holds. What has been used stays used.
+    pub(crate) fn apply_quotas(&self) {
+        for (quota, allowance) in self.quotas.values() {
+            allowance.follow(Some(*quota));
+        }
     }
 
     /// Whether two configurations know the same callers, as far as they say themselves: what their file of keys may
@@ -110,6 +134,7 @@ struct Gathered {
     /// Each list of routes once, and where it stands.
     lists: Vec<Arc<[Arc<str>]>>,
     places: HashMap<Vec<String>, usize>,
+    quotas: Vec<Quota>,
 }
 
 struct Read {
@@ -119,6 +144,8 @@ struct Read {
     id: Range<usize>,
     /// Index into the lists.
     routes: Option<usize>,
+    /// Index into the quotas.
+    quota: Option<usize>,
 }
 
 impl Gathered {
@@ -127,7 +154,11 @@ impl Gathered {
         self.ids.push_str(&key.id);
         let routes = key.routes.as_ref().map(|routes| self.list(routes));
         let id = start..self.ids.len();
-        self.keys.push(Read { digest: key.sha256, expires: key.expires, segment, id, routes });
+        let quota = key.quota.map(|quota| {
+            self.quotas.push(quota);
+            self.quotas.len() - 1
+        });
+        self.keys.push(Read { digest: key.sha256, expires: key.expires, segment, id, routes, quota });
     }
 
     fn list(&mut self, routes: &[String]) -> usize {
@@ -139,16 +170,42 @@ impl Gathered {
         self.lists.len() - 1
     }
 
-    fn table(self, segments: &[Segment]) -> KeyTable<Arc<Caller>> {
-        let Self { keys, ids, lists, .. } = self;
-        let known = keys.into_iter().filter_map(|key| {
+    fn table(self, known: &Known<'_>) -> (KeyTable<Arc<Caller>>, Quotas) {
+        let Self { keys, ids, lists, quotas: agreed, .. } = self;
+        let mut quotas = Quotas::new();
+        let callers = keys.into_iter().filter_map(|key| {
+            let id: Arc<str> = ids.get(key.id)?.into();
+            let quota = key.quota.and_then(|place| agreed.get(place));
             let caller = Caller {
-                id: ids.get(key.id)?.into(),
-                segment: segments.get(key.segment)?.clone(),
+                segment: known.segments.get(key.segment)?.clone(),
                 routes: key.routes.and_then(|place| lists.get(place).cloned()),
+                allowance: quota.and_then(|quota| known.allowance(&mut quotas, &id, key.segment, *quota)),
+                id,
             };
             Some((key.digest, key.expires, Arc::new(caller)))
         });
-        known.collect()
+        (callers.collect(), quotas)
+    }
+}
+
+impl Known<'_> {
+    /// One for all keys of a caller, that of before if there was one.
+    fn allowance(
+        &self,
+        quotas: &mut Quotas,
+        id: &Arc<str>,
+        segment: usize,
+        quota: Quota,
+    ) -> Option<Arc<Allowance>> {
+        if let Some((_, allowance)) = quotas.get(id) {
+            return Some(allowance.clone());
+        }
+        let of_segment = self.allowances.get(segment)?;
+        let before = self.previous.and_then(|previous| previous.quotas.get(id));
+        let before =
+            before.map(|(_, allowance)| allowance).filter(|one| one.is_of_the_segment_of(of_segment));
+        let allowance = before.cloned().unwrap_or_else(|| of_segment.of_caller(quota));
+        quotas.insert(id.clone(), (quota, allowance.clone()));
+        Some(allowance)
     }
 }

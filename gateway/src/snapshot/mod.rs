@@ -18,12 +18,15 @@ use http::{HeaderValue, Method};
 use router_core::config::{Balance, Config, FileUse, NonStreaming, Secret, Timeouts, Usage, WILDCARD_ROUTE};
 use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
 
+use callers::Known;
 pub(crate) use callers::{Caller, Callers, KeysError, sha256, try_keys};
 pub(crate) use credential::Credential;
 pub(crate) use gauges::Page;
 pub(crate) use route::{Route, Target};
 
+use crate::audit::SigningKey;
 use crate::path::accept::has_anthropic_version;
+use crate::path::limit::Allowance;
 use crate::path::send::Connections;
 use crate::path::send::tls::{self, Protocol};
 use crate::path::telemetry::Metrics;
@@ -61,6 +64,8 @@ pub(crate) struct Snapshot {
     passthrough: Vec<(String, Arc<Route>)>,
     /// Classes of callers, in the file's order.
     pub(crate) segments: Vec<Segment>,
+    /// What each segment may use, and has used, in their order.
+    pub(crate) allowances: Vec<Arc<Allowance>>,
     /// Whether callers are known by credentials: from then on each has to be.
     pub(crate) knows_callers: bool,
     /// Who is known.
@@ -130,6 +135,7 @@ pub(crate) fn try_file(path: &Path, what: FileUse) -> Result<(), String> {
         }
         FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
         FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
+        FileUse::SigningKey => SigningKey::read(&Secret::File(path.to_owned())).map(drop),
     }
 }
 
@@ -151,7 +157,13 @@ impl Snapshot {
         }
         let mut routes = Vec::new();
         for (topic, route) in config.routes.iter().enumerate() {
-            routes.push(Arc::new(Route::build(&config, topic, &pools, metrics, route)?));
+            let built = Route::build(&config, topic, &pools, metrics, route)?;
+            let known =
+                previous.and_then(|previous| previous.routes.iter().find(|one| one.name == built.name));
+            if let Some(known) = known {
+                built.goes_on_from(known);
+            }
+            routes.push(Arc::new(built));
         }
         let named = |route: &&Arc<Route>| &*route.name != WILDCARD_ROUTE;
         let by_name =
@@ -162,18 +174,38 @@ impl Snapshot {
             let route = Route::of_passthrough(&config, config.routes.len() + place, &pools, metrics, one);
             passthrough.push((one.prefix.clone(), Arc::new(route)));
         }
+        let allowances = config.segments.iter().map(|segment| {
+            let known = previous.and_then(|previous| previous.allowance(&segment.name));
+            known.cloned().unwrap_or_else(|| Allowance::new(segment.quota, metrics.limits(&segment.name)))
+        });
+        let allowances: Vec<_> = allowances.collect();
         let names = config.segments.iter().enumerate();
         let segments: Vec<_> =
             names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
         // Whoever was known stays known, whatever is in their file just now: it is watched on its own.
-        let same = |previous: &&Self| Callers::are_same(&previous.config, &config);
-        let callers = match previous.filter(same) {
+        let callers = match previous.filter(|previous| Callers::are_same(&previous.config, &config)) {
             Some(previous) => previous.callers.load_full(),
-            None => Arc::new(Callers::read(&config, &segments)?),
+            None => {
+                let before = previous.map(Self::callers);
+                let before = before.as_ref().map(|before| &***before);
+                let known = Known { segments: &segments, allowances: &allowances, previous: before };
+                Arc::new(Callers::read(&config, &known)?)
+            }
         };
         let callers = ArcSwap::new(callers);
         let knows_callers = config.knows_callers();
-        Ok(Self { config, pools, routes, by_name, wildcard, passthrough, segments, knows_callers, callers })
+        Ok(Self {
+            config,
+            pools,
+            routes,
+            by_name,
+            wildcard,
+            passthrough,
+            segments,
+            allowances,
+            knows_callers,
+            callers,
+        })
     }
 
     /// What a request head asks for, and for a path that goes to a pool as it is, the route there.
@@ -233,14 +265,35 @@ impl Snapshot {
         self.callers.load()
     }
 
+    /// The keys of this configuration as they are now, those of its file read again.
+    pub(crate) fn read_callers(&self) -> Result<Callers, KeysError> {
+        let (segments, allowances, before) = (&self.segments, &self.allowances, self.callers());
+        Callers::read(&self.config, &Known { segments, allowances, previous: Some(&before) })
+    }
+
     /// From now on these are known, to calls that come.
     pub(crate) fn replace_callers(&self, callers: Callers) {
+        callers.apply_quotas();
         self.callers.store(Arc::new(callers));
     }
 
     /// The place of a segment by its name.
     pub(crate) fn segment(&self, name: &str) -> Option<usize> {
         self.segments.iter().position(|segment| &*segment.name == name)
+    }
+
+    /// What a segment may use, by its name.
+    pub(crate) fn allowance(&self, segment: &str) -> Option<&Arc<Allowance>> {
+        self.segment(segment).and_then(|index| self.allowances.get(index))
+    }
+
+    /// From now on what this configuration says of quotas holds, but for what an operator set since it last said
+    /// something else. What has been used stays used.
+    pub(crate) fn apply_quotas(&self) {
+        for (segment, allowance) in self.config.segments.iter().zip(&self.allowances) {
+            allowance.follow(segment.quota);
+        }
+        self.callers().apply_quotas();
     }
 
     /// The route that catches every other name.

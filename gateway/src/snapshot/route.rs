@@ -10,7 +10,7 @@ use router_core::config::{Canary, Config, RouteTimeouts, Timeouts, WEIGHT_SUM};
 use router_core::dialect::Dialect;
 
 use super::{BuildError, Pool, Segment};
-use crate::path::telemetry::{AdmissionMetrics, Metrics, TargetMetrics};
+use crate::path::telemetry::{AdmissionMetrics, Metrics, Recent, TargetMetrics, Turns};
 
 /// What an answer is taken to be long before any has come.
 const ANSWER_TOKENS: u32 = 256;
@@ -46,6 +46,10 @@ pub(crate) struct Target {
     /// By segment, in the file's order.
     metrics: Vec<TargetMetrics>,
     pub(crate) inflight: IntGauge,
+    /// How its calls went of late.
+    pub(crate) recent: Arc<Recent>,
+    /// Calls of late whose turn it was, by the weights of this configuration.
+    pub(crate) turns: Arc<Turns>,
 }
 
 impl Target {
@@ -66,6 +70,8 @@ impl Route {
         route: &router_core::config::Route,
     ) -> Result<Self, BuildError> {
         let mut targets = Vec::new();
+        // As long as they stay, shares go on being counted.
+        let weights: Vec<u32> = route.targets.iter().map(|target| target.weight).collect();
         for target in &route.targets {
             let label = config.target_label(target);
             targets.push(Target {
@@ -73,6 +79,8 @@ impl Route {
                     .map_err(|_| BuildError::Label { route: route.name.clone(), label: label.clone() })?,
                 metrics: metrics.target(&route.name, &label, &config.segments),
                 inflight: metrics.inflight(&label),
+                recent: metrics.recents.calls(&route.name, &label),
+                turns: metrics.recents.turns(&route.name, &label, &weights),
                 label: label.into(),
                 pool: pools[target.pool].clone(),
                 model: target
@@ -112,6 +120,8 @@ impl Route {
             header: pool.header.clone(),
             metrics: metrics.target(&name, &pool.name, &config.segments),
             inflight: metrics.inflight(&pool.name),
+            recent: metrics.recents.calls(&name, &pool.name),
+            turns: metrics.recents.turns(&name, &pool.name, &[WEIGHT_SUM]),
             label: pool.name.as_str().into(),
             pool: pool.clone(),
             model: None,
@@ -127,6 +137,11 @@ impl Route {
             topic,
             answer_tokens: AtomicU32::new(ANSWER_TOKENS),
         }
+    }
+
+    /// Takes over what an earlier configuration has learnt of its calls.
+    pub(super) fn goes_on_from(&self, known: &Self) {
+        self.answer_tokens.store(known.answer_tokens(), Ordering::Relaxed);
     }
 
     /// How long its answers are, about.

@@ -39,6 +39,14 @@ pub(super) const LOG_HEADERS_MAX: usize = 16;
 pub(super) const SHARE: Range<f64> = (0.001, 1000.0);
 /// A part of a pool: a thousandth is a place in a pool of a thousand.
 pub(super) const INFLIGHT_RATIO: Range<f64> = (0.001, 1.0);
+/// From one call in a quarter of an hour; more than a million a second is no limit.
+pub(super) const REQUESTS_PER_SECOND: Range<f64> = (0.001, 1_000_000.0);
+/// At least the one call that comes.
+pub(super) const BURST: Range<u64> = (1, 1_000_000);
+/// As many as fit 32 bits, about.
+pub(super) const TOKENS_PER_MINUTE: Range<u64> = (1, 4_000_000_000);
+/// Calls of a quota at a time: 0 would be a segment that is closed.
+pub(super) const CONCURRENT: Range<u64> = (1, 1_000_000);
 /// From nothing to all.
 pub(super) const RESERVE: Range<f64> = (0.0, 1.0);
 /// Promised first tokens: shorter than a round trip nobody can promise.

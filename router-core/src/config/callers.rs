@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::Config;
+use super::{Config, Quota};
 use crate::identify::Digest;
 
 /// A key by which a caller is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Key {
     /// The caller's name in logs. Several keys of one segment may have the same, so that one can follow the other.
     pub id: String,
@@ -16,10 +16,12 @@ pub struct Key {
     pub expires: Option<u64>,
     /// What it may be used for, as [`Config::topics`] names it; everything if `None`.
     pub routes: Option<Vec<String>>,
+    /// What its caller may use, within what the segment may; the same for all keys of one `id`.
+    pub quota: Option<Quota>,
 }
 
 /// A key of a file of keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FileKey {
     /// Index into [`Config::segments`].
     pub segment: usize,

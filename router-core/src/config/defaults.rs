@@ -122,6 +122,7 @@ impl Segment {
             priority: Priority::Realtime,
             objective: Objective::default(),
             max_inflight_ratio: 1.0,
+            quota: None,
             keys: Vec::new(),
         }
     }

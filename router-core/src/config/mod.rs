@@ -5,6 +5,7 @@
 //! [`from_upstreams`] makes it without any file. Where the text comes from is the gateway's business.
 
 mod address;
+mod audit;
 mod bounds;
 mod callers;
 mod check;
@@ -12,6 +13,7 @@ mod defaults;
 mod expand;
 mod overload;
 mod problem;
+mod quota;
 mod reference;
 mod render;
 mod scalar;
@@ -23,26 +25,29 @@ mod timestamp;
 mod tree;
 mod upstreams;
 mod url;
-mod weights;
+pub(crate) mod weights;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use address::Address;
+pub use audit::Audit;
 pub use callers::{FileKey, Identity, Key};
-pub use check::{load, load_keys, load_with_files};
+pub use check::{load, load_keys, load_with_files, quota};
 pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT, SEGMENT_DEFAULT};
 pub use overload::{
     Aimd, Batch, Bulkhead, Concurrency, FirstTokenWindow, GaugesSource, Gradient, Gradient2, MinRtt,
     MinRttSource, NonStreaming, Objective, Order, Priority, Queue, Segment, Span, WhenFull,
 };
 pub use problem::{FileUse, Loaded, Problem};
+pub use quota::{Quota, RequestRate};
 pub use reference::{markdown, schema};
-pub use render::to_json;
+pub use render::{quota_to_json, to_json};
 pub use timeouts::{RouteTimeouts, Timeouts};
 pub use timestamp::render_timestamp;
 pub use tree::{ITEMS_BYTES_MAX, TEXT_BYTES_MAX};
 pub use upstreams::{UpstreamArgument, from_upstreams};
+pub use weights::{parse_weight, render_weight};
 
 use crate::dialect::DialectSet;
 
@@ -62,6 +67,8 @@ pub struct Config {
     pub drain: Drain,
     /// What is logged.
     pub log: Log,
+    /// Where changes that operators make are kept, if anywhere.
+    pub audit: Option<Audit>,
     /// Groups of endpoints that serve the same thing, in the file's order; at least one.
     pub pools: Vec<Pool>,
     /// Model names that clients ask for, in the file's order; at least one, unless there is a passthrough.

@@ -22,6 +22,8 @@ pub enum FileUse {
     Certificates,
     /// It holds the keys of callers, as digests.
     Keys,
+    /// It holds an Ed25519 private key in PEM.
+    SigningKey,
 }
 
 /// One mistake of a file. Its text never holds what stands under a pool's `key`, nor a URL: either may carry

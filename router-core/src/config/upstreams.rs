@@ -76,6 +76,7 @@ pub fn from_upstreams(upstreams: &[UpstreamArgument], key_env: Option<&str>) -> 
         limits: Limits::default(),
         drain: Drain::default(),
         log: Log::default(),
+        audit: None,
         pools,
         routes: vec![Route {
             name: WILDCARD_ROUTE.to_owned(),

@@ -25,6 +25,24 @@ pub(super) fn ratio(text: &str) -> Result<u64, Complaint> {
     Ok(written)
 }
 
+/// Reads a weight from 0 to 1 by the rules of the file, in millionths, for what operators ask for at run time.
+///
+/// # Errors
+///
+/// One line that says what would be right.
+pub fn parse_weight(text: &str) -> Result<u32, String> {
+    let written = ratio(text).map_err(|complaint| complaint.to_string())?;
+    // Rounded, as those of a file are.
+    let unit = WRITTEN_SUM / u64::from(WEIGHT_SUM);
+    Ok(u32::try_from((written + unit / 2) / unit).unwrap_or(WEIGHT_SUM))
+}
+
+/// A weight in millionths as people write it: 600000 is `0.6`.
+#[must_use]
+pub fn render_weight(millionths: u32) -> String {
+    decimal(millionths.into(), 6)
+}
+
 /// A decimal number; `NaN` and infinities, which Rust would read, are none.
 pub(super) fn number(text: &str) -> Option<f64> {
     let decimal = text.bytes().all(|b| b.is_ascii_digit() || b".eE+-".contains(&b));
@@ -39,20 +57,25 @@ pub(super) fn number(text: &str) -> Option<f64> {
 /// 6 : 3 : 2 gives 545454.54…, 272727.27… and 181818.18…; the one left over goes to the first: 545455, 272727
 /// and 181818.
 pub(super) fn shares(written: &[u64]) -> Vec<u32> {
+    divide(WEIGHT_SUM, written)
+}
+
+/// The same for another `total`.
+pub(crate) fn divide(total: u32, written: &[u64]) -> Vec<u32> {
     let sum: u128 = written.iter().map(|&part| u128::from(part)).sum();
     if sum == 0 {
         return vec![0; written.len()];
     }
-    let scaled = |part: u64| u128::from(part) * u128::from(WEIGHT_SUM);
+    let scaled = |part: u64| u128::from(part) * u128::from(total);
     let mut shares: Vec<u32> =
-        written.iter().map(|&part| u32::try_from(scaled(part) / sum).unwrap_or(WEIGHT_SUM)).collect();
+        written.iter().map(|&part| u32::try_from(scaled(part) / sum).unwrap_or(total)).collect();
     let mut by_remainder: Vec<usize> = (0..written.len()).collect();
     by_remainder.sort_by_key(|&index| std::cmp::Reverse(scaled(written[index]) % sum));
-    let left_over = WEIGHT_SUM - shares.iter().sum::<u32>();
+    let left_over = total - shares.iter().sum::<u32>();
     for (_, index) in (0..left_over).zip(by_remainder) {
         shares[index] += 1;
     }
-    debug_assert_eq!(shares.iter().sum::<u32>(), WEIGHT_SUM);
+    debug_assert_eq!(shares.iter().sum::<u32>(), total);
     shares
 }
 
@@ -101,7 +124,7 @@ fn in_parts(ratio: f64) -> u64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{in_proportion, number, ratio, shares, sum_complaint};
+    use super::{in_proportion, number, parse_weight, ratio, render_weight, shares, sum_complaint};
     use crate::config::WEIGHT_SUM;
 
     fn written(weights: &[&str]) -> Vec<u64> {
@@ -155,6 +178,17 @@ mod tests {
             assert!(ratio(text).is_err(), "{text}");
         }
         assert_eq!(ratio("1e-6"), Ok(1_000), "JSON writes small numbers so");
+    }
+
+    #[test]
+    fn weights_are_read_and_written_in_millionths() {
+        assert_eq!(parse_weight("0.7"), Ok(700_000));
+        assert_eq!(parse_weight("0.3333333"), Ok(333_333));
+        for millionths in [0, 1, 700_000, 333_333, WEIGHT_SUM] {
+            assert_eq!(parse_weight(&render_weight(millionths)), Ok(millionths));
+        }
+        assert!(parse_weight("NaN").unwrap_err().contains("a weight is a number from 0 to 1"));
+        assert!(parse_weight("1.01").unwrap_err().contains("not between 0 and 1"));
     }
 
     #[test]

@@ -24,7 +24,10 @@ pub use self::callers::{Digest, KeyTable, Rights, Verdict};
 pub use self::streamed::as_stream;
 
 /// The keys that are read.
-const READ: [&str; 3] = ["model", "stream", "stream_options"];
+const READ: [&str; 6] =
+    ["model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "max_output_tokens"];
+/// From where on among them each is a most of what may be made.
+const MAXIMA: usize = 3;
 
 /// Deepest nesting of arrays and objects: no chat API needs ten, and parsers behind us recurse.
 pub const DEPTH_MAX: usize = 64;
@@ -41,6 +44,8 @@ pub struct Scan<'a> {
     /// What makes the body of a chat or text completion ask for the token counts of its stream; `None` if it is
     /// no stream or asks itself.
     pub ask_usage: Option<Edit>,
+    /// Most tokens that the caller lets the answer have, the largest if it says several; `None` if it says none.
+    pub output_tokens_max: Option<u32>,
 }
 
 /// A change of a body.
@@ -76,7 +81,8 @@ pub fn scan(body: &[u8]) -> Result<Scan<'_>, Reason> {
         Some(stream) => usage::edit(text, stream, fields.stream_options)?,
         None => None,
     };
-    Ok(Scan { model, model_span, stream: stream.is_some(), ask_usage })
+    let output_tokens_max = fields.output_tokens_max;
+    Ok(Scan { model, model_span, stream: stream.is_some(), ask_usage, output_tokens_max })
 }
 
 impl Rope {
@@ -128,6 +134,7 @@ struct Fields {
     model: Option<Range<usize>>,
     stream: Option<Range<usize>>,
     stream_options: Option<Range<usize>>,
+    output_tokens_max: Option<u32>,
     /// Whether each of [`READ`] has come, in any case.
     seen: [bool; READ.len()],
     duplicate: Option<&'static str>,
@@ -164,6 +171,11 @@ impl Fields {
             "model" => self.model = Some(value),
             "stream" => self.stream = Some(value),
             "stream_options" => self.stream_options = Some(value),
+            maximum if READ[MAXIMA..].contains(&maximum) => {
+                // What is no whole number only its upstream can judge.
+                let tokens = text.get(value).and_then(|number| number.parse().ok());
+                self.output_tokens_max = self.output_tokens_max.max(tokens);
+            }
             _ => {}
         }
     }

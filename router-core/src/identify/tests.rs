@@ -269,3 +269,20 @@ proptest! {
         prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&joined).unwrap(), value);
     }
 }
+
+#[test]
+fn the_most_that_a_caller_wants_is_read_and_never_twice() {
+    let most = |text: &str| scan_text(text).unwrap().output_tokens_max;
+    assert_eq!(most(r#"{"model":"m"}"#), None);
+    for key in ["max_tokens", "max_completion_tokens", "max_output_tokens"] {
+        assert_eq!(most(&format!(r#"{{"{key}": 128 ,"model":"m"}}"#)), Some(128));
+        // What only an upstream can judge is no refusal of ours.
+        for odd in ["null", "12.5", "-1", "\"9\"", "1e3", "99999999999", "{}"] {
+            assert_eq!(most(&format!(r#"{{"model":"m","{key}":{odd}}}"#)), None, "{key} {odd}");
+        }
+        let twice = format!(r#"{{"model":"m","{key}":1,"{key}":2}}"#);
+        assert!(matches!(scan_text(&twice), Err(Reason::DuplicateKey { key: refused }) if refused == key));
+    }
+    assert_eq!(most(r#"{"max_tokens":5,"model":"m","max_completion_tokens":7}"#), Some(7));
+    assert_eq!(most(r#"{"model":"m","x":{"max_tokens":5}}"#), None, "only the call's own");
+}

@@ -1,6 +1,11 @@
 //! Which target of a route takes the next call? Canary rules first, then the weights. Knows nothing of
 //! endpoints and waits for nothing: the set of targets that can serve now is an argument.
 
+mod share;
+pub mod staging;
+
+pub use share::is_skewed;
+
 use crate::config::Canary;
 
 /// Smooth weighted rotation over the targets of one route.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
+use crate::path::limit::tell;
 use crate::path::stream::AnswerBody;
 use crate::path::telemetry::Account;
 
@@ -22,7 +23,7 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 const RETRY_AFTER_MS_DEFAULT: u64 = 1000;
 
 /// The caller's id for the call if it is sane, else a new one.
-pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
+pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let sane = |id: &&HeaderValue| {
         !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.as_bytes().iter().all(u8::is_ascii_graphic)
     };
@@ -53,6 +54,9 @@ pub(super) fn finish(response: &mut Response<AnswerBody>, account: &Account, las
     }
     let mut facts = account.facts();
     facts.status = status.as_u16();
+    if let (Some(charge), Some(intent)) = (&facts.charge, facts.intent) {
+        tell(headers, charge, intent.dialect);
+    }
     let upstream = facts.upstream.unwrap_or_default();
     let overhead = account.started.elapsed().saturating_sub(upstream + facts.body_wait + facts.queued);
     facts.overhead = facts.upstream.map(|_| overhead);

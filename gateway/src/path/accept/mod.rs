@@ -37,6 +37,7 @@ use tower::Service;
 
 pub(crate) use discard::{discard, discard_rest};
 pub(crate) use doors::Doors;
+pub(crate) use headers::request_id;
 pub(crate) use listener::{SocketFile, open};
 pub(crate) use patience::Busy;
 pub(crate) use sane::is_chunked_at_most;
@@ -137,7 +138,7 @@ where
         }
         let Arrival { request, peer, bounds, trusted } = arrival;
         let (head, body) = request.into_parts();
-        let origin = Origin { peer, request_id: headers::request_id(&head.headers), trusted };
+        let origin = Origin { peer, request_id: request_id(&head.headers), trusted };
         let open = self.open(&head, origin, started);
         let dialect = self.gateway.snapshot().guess(&head);
         let mut admitted = Admitted { account: open.account().clone(), head: Box::new(head), body };
@@ -200,7 +201,7 @@ fn probe(gateway: &Gateway, request: &Request<Incoming>) -> Option<Response<Answ
         if ready { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "draining\n") };
     let mut response = Response::new(AnswerBody::full(text.into()));
     *response.status_mut() = status;
-    headers::finish_probe(&mut response, headers::request_id(request.headers()));
+    headers::finish_probe(&mut response, request_id(request.headers()));
     Some(response)
 }
 

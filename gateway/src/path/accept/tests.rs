@@ -20,7 +20,7 @@ fn gateway() -> Arc<Gateway> {
     let log = LogSink::start(LogStyle::Json, metrics.log_dropped.clone()).unwrap();
     let snapshot = Snapshot::build(from_upstreams(&[upstream], None).unwrap(), &metrics, None).unwrap();
     let telemetry = Telemetry::new(metrics, log, &snapshot.config.log);
-    Gateway::new(snapshot, telemetry)
+    Gateway::new(snapshot, telemetry, crate::audit::Audit::default())
 }
 
 /// Rooms that panic: at once, or after they have waited for something.

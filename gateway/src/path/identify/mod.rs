@@ -20,7 +20,7 @@ use http::Response;
 use http::request::Parts;
 use router_core::config::NonStreaming;
 use router_core::dialect::{Intent, Operation, Reason};
-use router_core::identify::{Edit, as_stream, scan};
+use router_core::identify::{Edit, Scan, as_stream, scan};
 use router_core::overload::ask::Ask;
 use router_core::overload::estimate::sampled;
 use tower::Service;
@@ -30,7 +30,7 @@ use super::accept::discard;
 use super::dialect::Known;
 use super::stream::AnswerBody;
 use super::telemetry::Account;
-use super::{Failure, Reply, Walk};
+use super::{Failure, Reply, Walk, limit};
 use crate::gateway::Gateway;
 use crate::snapshot::{Caller, Route, Segment, Snapshot, Target};
 
@@ -59,6 +59,10 @@ pub(crate) struct Call {
     pub(crate) model_span: Range<usize>,
     /// What makes the body ask for token counts that it does not ask for.
     pub(crate) ask_usage: Option<Edit>,
+    /// Most tokens that it lets its answer have, if it says so.
+    pub(crate) output_tokens_max: Option<u32>,
+    /// Whether its tokens are charged to a quota, so that it matters how many there are.
+    pub(crate) counts_tokens: bool,
     /// What makes the body ask for a stream that it does not ask for, where a target of its route has such calls
     /// streamed and this one may be.
     pub(crate) as_stream: Option<Edit>,
@@ -119,6 +123,11 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
         None if body::is_encoded(&head.headers) => Err(Reason::EncodedBody.into()),
         _ => Ok(who),
     });
+    // Before anything of its body is read.
+    let judged = judged.and_then(|who| match limit::enter(&account, who.allowances(&snapshot)) {
+        Ok(()) => Ok(who),
+        Err(reason) => Err(reason.into()),
+    });
     let who = match judged {
         Ok(who) => who,
         Err(failure) => {
@@ -138,11 +147,12 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
     account.facts().bytes_in = body.len() as u64;
     let found = match passthrough {
         Some(route) => {
-            Found { route: still_there(&route, &snapshot)?, model_span: 0..0, ask_usage: None, stream: false }
+            let route = still_there(&route, &snapshot)?;
+            Found { route, model_span: 0..0, ask_usage: None, output_tokens_max: None, stream: false }
         }
         None => look_into(&body, &snapshot, &who, intent)?,
     };
-    let Found { route, model_span, ask_usage, stream } = found;
+    let Found { route, model_span, ask_usage, output_tokens_max, stream } = found;
     {
         let mut facts = account.facts();
         facts.stream = stream;
@@ -168,6 +178,8 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
         _held: held,
         model_span,
         ask_usage,
+        output_tokens_max,
+        counts_tokens: false,
         as_stream,
         route,
     };
@@ -179,6 +191,7 @@ struct Found {
     route: Arc<Route>,
     model_span: Range<usize>,
     ask_usage: Option<Edit>,
+    output_tokens_max: Option<u32>,
     stream: bool,
 }
 
@@ -198,5 +211,6 @@ fn look_into(body: &[u8], snapshot: &Snapshot, who: &Who, intent: Intent) -> Res
     if !who.may_use(&route) {
         return Err(Reason::RouteForbidden { model: Some(scan.model.into_owned()) });
     }
-    Ok(Found { route, model_span: scan.model_span, ask_usage: scan.ask_usage, stream: scan.stream })
+    let Scan { model_span, ask_usage, output_tokens_max, stream, .. } = scan;
+    Ok(Found { route, model_span, ask_usage, output_tokens_max, stream })
 }

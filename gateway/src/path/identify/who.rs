@@ -12,6 +12,7 @@ use super::credential::{self, unidentified};
 use super::words::Words;
 use crate::gateway::Gateway;
 use crate::path::Failure;
+use crate::path::limit::{ALLOWANCES_MAX, Allowance};
 use crate::path::telemetry::{Account, Limit};
 use crate::snapshot::{Caller, Route, Segment, Snapshot};
 
@@ -33,6 +34,15 @@ impl Who {
     pub(super) fn may_use(&self, route: &Route) -> bool {
         let routes = self.caller.as_ref().and_then(|caller| caller.routes.as_deref());
         Rights { segment: self.segment.index, routes }.cover(&route.name, route.allow.as_deref())
+    }
+
+    /// The quotas that its call is under: the segment's, and the caller's own.
+    pub(super) fn allowances<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+    ) -> [Option<&'a Arc<Allowance>>; ALLOWANCES_MAX] {
+        let own = self.caller.as_ref().and_then(|caller| caller.allowance.as_ref());
+        [snapshot.allowances.get(self.segment.index), own]
     }
 }
 

@@ -109,7 +109,7 @@ fn attempt(call: &mut Call, target: &Target, endpoint: &Arc<Endpoint>) -> Result
     let pool = &target.pool;
     let rename = target.model.as_ref();
     let rename = rename.map(|model| Edit { span: call.model_span.clone(), with: model.clone() });
-    let ask_usage = call.ask_usage.clone().filter(|_| asks_usage(pool, call.intent.operation));
+    let ask_usage = call.ask_usage.clone().filter(|_| asks_usage(pool, call));
     let withhold_usage = ask_usage.is_some();
     let as_stream = call.as_stream.clone().filter(|_| pool.non_streaming == NonStreaming::Stream);
     let delivery = match &as_stream {
@@ -156,10 +156,15 @@ async fn early(response: &mut Response<Incoming>, lease: &mut Lease) -> Result<E
     }
 }
 
-/// Whether streams of this kind are asked for their token counts. Nothing depends on them yet, so `auto` asks for
-/// none.
-fn asks_usage(pool: &Pool, operation: Operation) -> bool {
-    pool.usage == Usage::Always && matches!(operation, Operation::ChatCompletions | Operation::Completions)
+/// Whether a stream is asked for its token counts.
+fn asks_usage(pool: &Pool, call: &Call) -> bool {
+    let asks = match pool.usage {
+        Usage::Always => true,
+        // Where a quota depends on them.
+        Usage::Auto => call.counts_tokens,
+        Usage::Never => false,
+    };
+    asks && matches!(call.intent.operation, Operation::ChatCompletions | Operation::Completions)
 }
 
 /// Counts the clock that ended an attempt, if one did.

@@ -245,9 +245,8 @@ impl Relay {
         if matches!(self.watch, Watch::Whole(_)) && self.unframed && self.last_byte != b'}' {
             return self.cut(&CUT, "the connection closed within the answer".into());
         }
-        let summary = self.summary();
-        let output_tokens = summary.usage.map(|usage| usage.completion_tokens);
-        self.account.facts().summary = summary;
+        let output_tokens = self.summary().usage.map(|usage| usage.completion_tokens);
+        self.note_summary();
         if let Some((lease, permit)) = self.held.take() {
             lease.give_back();
             // Errors come sooner than answers do, and say nothing of how long those take.
@@ -276,7 +275,7 @@ impl Relay {
                 self.note(breach.ending, breach.source, breach.code, cause);
             }
         }
-        self.account.facts().summary = self.summary();
+        self.note_summary();
         self.held = None;
         self.state = self.last_words(breach, outcome).map_or(State::Broken(breach.message), State::LastWords);
     }
@@ -309,6 +308,14 @@ impl Relay {
         facts.cause = Some(cause);
     }
 
+    fn note_summary(&self) {
+        let mut facts = self.account.facts();
+        facts.summary = self.summary();
+        if let Watch::Events(watch) = &self.watch {
+            facts.content_events = watch.content_events();
+        }
+    }
+
     fn summary(&self) -> Summary {
         match &self.watch {
             Watch::Events(watch) => watch.summary(),
@@ -322,7 +329,7 @@ impl Drop for Relay {
     fn drop(&mut self) {
         // The caller went away: what had come until then was still made, and paid for.
         if !self.is_over() {
-            self.account.facts().summary = self.summary();
+            self.note_summary();
         }
     }
 }

@@ -8,6 +8,7 @@ use router_core::stream::Summary;
 
 use super::{Limit, Record, Shared};
 use crate::path::accept::Origin;
+use crate::path::limit::Charge;
 use crate::snapshot::{Caller, Route, Segment};
 
 /// One call, from its head to the last byte of its answer.
@@ -33,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) route: Option<Arc<Route>>,
     /// Index into the route's targets.
     pub(crate) target: Option<usize>,
+    /// Whether it was the target's turn, and no rule's choice.
+    pub(crate) by_turn: bool,
     pub(crate) endpoint: Option<Arc<str>>,
     pub(crate) stream: bool,
     pub(crate) status: u16,
@@ -52,6 +55,10 @@ pub(crate) struct Facts {
     /// From arrival to the first token.
     pub(crate) first_token: Option<Duration>,
     pub(crate) summary: Summary,
+    /// Events of a stream that brought content: about a token each, where nobody counts them.
+    pub(crate) content_events: u64,
+    /// What the call has taken of its caller's quotas.
+    pub(crate) charge: Option<Box<Charge>>,
     pub(crate) ending: Option<Ending>,
     /// Our code for what went wrong.
     pub(crate) reason: Option<&'static str>,
@@ -120,9 +127,13 @@ impl Account {
     fn settle(&self, ending: Ending) {
         let mut facts = std::mem::take(&mut *self.facts());
         let ending = *facts.ending.get_or_insert(ending);
+        if let Some(mut charge) = facts.charge.take() {
+            charge.settle(&facts, ending);
+        }
         let total = self.started.elapsed();
         let request_id = self.origin.request_id.clone();
-        self.telemetry.settle(Box::new(Record { request_id, total, ending, facts }));
+        let record = Record { request_id, total, ending, facts };
+        self.telemetry.settle(Box::new(record), self.started + total);
     }
 }
 

@@ -2,6 +2,7 @@
 //! a configuration is loaded: 6 ns to count then, against 45 to 550 when looked up by label.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -11,7 +12,9 @@ use router_core::config::Segment;
 use router_core::dialect::Dialect;
 
 use super::admissions::Admissions;
-use super::{AdmissionMetrics, Ending, Record};
+use super::limited::Limited;
+use super::recent::Recents;
+use super::{AdmissionMetrics, Ending, LimitMetrics, Record};
 
 /// Label value for a call that did not get as far as a segment, route or target.
 const NONE: &str = "none";
@@ -39,8 +42,11 @@ pub(crate) struct Metrics {
     tokens: IntCounterVec,
     inflight: IntGaugeVec,
     admissions: Admissions,
+    limited: Limited,
     overhead: Histogram,
     limit_hits: [IntCounter; Limit::ALL.len()],
+    /// The last minute of each target.
+    pub(crate) recents: Recents,
     /// 1 if the last reload succeeded, or none was asked for.
     pub(crate) reload_succeeded: IntGauge,
     /// 1 if the file of keys that was read last is in force, or there is none.
@@ -145,13 +151,8 @@ impl Metrics {
             "Bounds that callers or upstreams ran into.",
             &["limit"],
         )?;
-        let build = gauges(&registry, "build_info", "Always 1; the version is a label.", &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let overhead = Histogram::with_opts(
-            HistogramOpts::new("overhead_seconds", "Weir's own share of a call, up to the answer's head.")
-                .buckets(OVERHEAD_SECONDS.to_vec()),
-        )?;
-        registry.register(Box::new(overhead.clone()))?;
+        build_info(&registry)?;
+        let overhead = overhead(&registry)?;
         Ok(Self {
             requests: counters(
                 &registry,
@@ -185,7 +186,9 @@ impl Metrics {
             )?,
             inflight: gauges(&registry, "inflight", "Attempts that have not ended.", &["target"])?,
             admissions: Admissions::new(&registry)?,
+            limited: Limited::new(&registry)?,
             overhead,
+            recents: Recents::new(),
             limit_hits: Limit::ALL.map(|limit| limit_hits.with_label_values(&[limit.name()])),
             reload_succeeded: gauge(
                 &registry,
@@ -233,6 +236,11 @@ impl Metrics {
         self.admissions.route(route, segments)
     }
 
+    /// What counts who of a segment was beyond a quota.
+    pub(crate) fn limits(&self, segment: &str) -> LimitMetrics {
+        self.limited.segment(segment)
+    }
+
     /// An endpoint did not tell of its own queue.
     pub(crate) fn gauges_failed(&self, endpoint: &str, reason: &'static str) {
         self.admissions.gauges_failed(endpoint, reason);
@@ -249,7 +257,7 @@ impl Metrics {
     }
 
     /// Counts a closed account.
-    pub(super) fn settle(&self, record: &Record) {
+    pub(super) fn settle(&self, record: &Record, at: Instant) {
         let facts = &record.facts;
         if let Some(overhead) = facts.overhead {
             self.overhead.observe(overhead.as_secs_f64());
@@ -260,6 +268,10 @@ impl Metrics {
             self.ended(route.map_or(NONE, |route| &route.name), NONE, record).inc();
             return;
         };
+        target.recent.note(at, record.has_failed(), facts.first_token);
+        if facts.by_turn {
+            target.turns.note(at);
+        }
         let metrics = facts.segment.as_ref().and_then(|segment| target.metrics_of(segment));
         match (facts.intent, metrics) {
             (Some(intent), Some(metrics)) if facts.status == 200 => metrics.answered[intent.dialect.index()]
@@ -300,6 +312,21 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text).unwrap_or_default();
         String::from_utf8(text).unwrap_or_default()
     }
+}
+
+fn overhead(registry: &Registry) -> prometheus::Result<Histogram> {
+    let overhead = Histogram::with_opts(
+        HistogramOpts::new("overhead_seconds", "Weir's own share of a call, up to the answer's head.")
+            .buckets(OVERHEAD_SECONDS.to_vec()),
+    )?;
+    registry.register(Box::new(overhead.clone()))?;
+    Ok(overhead)
+}
+
+fn build_info(registry: &Registry) -> prometheus::Result<()> {
+    let build = gauges(registry, "build_info", "Always 1; the version is a label.", &["version"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    Ok(())
 }
 
 fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {

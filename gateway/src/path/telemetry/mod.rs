@@ -4,21 +4,26 @@
 
 mod account;
 mod admissions;
+mod limited;
 mod line;
 mod log;
 mod metrics;
 pub(crate) mod panics;
 pub(crate) mod pressure;
+mod recent;
 mod record;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Instant;
 
 pub(crate) use account::{Account, Ending, Facts, Open};
 pub(crate) use admissions::AdmissionMetrics;
+pub(crate) use limited::LimitMetrics;
 use log::Event;
 pub(crate) use log::{Level, LogSink, Style as LogStyle};
 pub(crate) use metrics::{Limit, Metrics, TargetMetrics};
+pub(crate) use recent::{Recent, Turns, WINDOW_SECS};
 pub(crate) use record::Record;
 
 /// Where accounts go when they are closed.
@@ -66,9 +71,9 @@ impl Telemetry {
         stopping == Stopping::All as u8 || stopping == Stopping::Whole as u8 && !stream()
     }
 
-    /// Takes in a closed account.
-    fn settle(&self, record: Box<Record>) {
-        self.metrics.settle(&record);
+    /// Takes in an account that was closed `at`.
+    fn settle(&self, record: Box<Record>, at: Instant) {
+        self.metrics.settle(&record, at);
         if self.access.load(Ordering::Relaxed) {
             self.log.call(record);
         }

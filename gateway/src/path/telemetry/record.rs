@@ -26,6 +26,11 @@ impl Record {
         route.targets.get(self.facts.target?).map(|target| &*target.label)
     }
 
+    /// Whether the target is to blame: an answer of 500 or above, or one that broke off.
+    pub(super) fn has_failed(&self) -> bool {
+        self.facts.status >= 500 || self.ending == Ending::UpstreamCut
+    }
+
     /// One JSON object, without a newline. The names are a contract with whoever reads the log.
     pub(crate) fn json(&self, now: SystemTime, out: &mut String) {
         let facts = &self.facts;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::quota;
 use super::reader::{At, Entry, Fields, Reader};
 use crate::config::problem::{Complaint, Problem, shown};
 use crate::config::suggest::nearest;
 use crate::config::tree::{Node, Value};
-use crate::config::{Config, FileKey, Key, Segment, reference, scalar, timestamp, tree};
+use crate::config::{Config, FileKey, Key, Quota, Segment, reference, scalar, timestamp, tree};
 use crate::identify::Digest;
 
 /// The keys that were read so far, and what a key may name.
@@ -17,8 +18,8 @@ struct Keyring {
     segments: Vec<String>,
     /// The segment of each key.
     digests: BTreeMap<[u8; Digest::BYTES], usize>,
-    /// The segment of each caller.
-    ids: BTreeMap<String, usize>,
+    /// The segment of each caller, and its quota.
+    ids: BTreeMap<String, (usize, Option<Quota>)>,
 }
 
 /// Whether the file says how callers are known, right or wrong.
@@ -105,7 +106,7 @@ impl Keyring {
         let mut ring = Self::new(config.topics().collect(), &config.segments);
         for (index, segment) in config.segments.iter().enumerate() {
             ring.digests.extend(segment.keys.iter().map(|key| (key.sha256.0, index)));
-            ring.ids.extend(segment.keys.iter().map(|key| (key.id.clone(), index)));
+            ring.ids.extend(segment.keys.iter().map(|key| (key.id.clone(), (index, key.quota))));
         }
         ring
     }
@@ -129,15 +130,23 @@ impl Keyring {
         let expires = fields.get("expires");
         let expires = expires.and_then(|at| reader.value(at, "a moment", timestamp::timestamp));
         let routes = fields.get("routes").map(|at| self.routes(reader, at));
+        let quota = fields.get("quota").map(|at| quota::section(reader, at));
         let (id, sha256, segment) = (id?, sha256?, segment?);
-        if let Err(complaint) = self.claim(&id, sha256, segment) {
+        // One that is refused is compared with nothing.
+        let quota = quota.map_or(Some(None), |quota| quota.map(Some))?;
+        if let Err(complaint) = self.claim(&id, sha256, (segment, quota)) {
             reader.refuse(at, complaint);
         }
-        Some(Key { id, sha256, expires, routes })
+        Some(Key { id, sha256, expires, routes, quota })
     }
 
-    /// A key is one segment's, and so is a caller.
-    fn claim(&mut self, id: &str, sha256: Digest, segment: usize) -> Result<(), Complaint> {
+    /// A key is one segment's, and so is a caller, which has one quota whatever its keys.
+    fn claim(
+        &mut self,
+        id: &str,
+        sha256: Digest,
+        (segment, quota): (usize, Option<Quota>),
+    ) -> Result<(), Complaint> {
         let name = |index: usize| shown(self.segments.get(index).map_or("", String::as_str));
         if let Some(other) = self.digests.insert(sha256.0, segment) {
             let complaint = match other == segment {
@@ -147,13 +156,17 @@ impl Keyring {
             return Err(complaint.help("every key is of one caller; `weir key new` makes another one"));
         }
         match self.ids.get(id) {
-            Some(&other) if other != segment => {
+            Some(&(other, _)) if other != segment => {
                 let message = format!("the caller {} is of the segment {} already", shown(id), name(other));
                 Err(Complaint::new(message).help("keys of one `id` are all of one segment"))
             }
+            Some(&(_, other)) if other != quota => {
+                let message = format!("another key of the caller {} has another `quota`", shown(id));
+                Err(Complaint::new(message).help("all keys of one `id` share what their caller may use"))
+            }
             Some(_) => Ok(()),
             None => {
-                self.ids.insert(id.to_owned(), segment);
+                self.ids.insert(id.to_owned(), (segment, quota));
                 Ok(())
             }
         }

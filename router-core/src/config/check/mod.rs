@@ -5,6 +5,7 @@
 //! ([`Reader`]) knows how to take fields, lists and texts out of the tree; the sections of the file say
 //! which ones they want.
 
+mod audit;
 mod callers;
 mod concurrency;
 mod doors;
@@ -13,6 +14,7 @@ mod keys;
 mod limits;
 mod passthrough;
 mod pools;
+mod quota;
 mod reader;
 mod routes;
 mod segments;
@@ -21,6 +23,8 @@ mod timeouts;
 mod values;
 
 use std::path::Path;
+
+pub use quota::quota;
 
 use super::problem::{FileUse, Loaded, Problem};
 use super::{Config, Passthrough, reference, tree};
@@ -66,6 +70,7 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let limits = limits::limits(reader, &fields);
     let drain = service::drain(reader, &fields);
     let log = service::log(reader, &fields);
+    let audit = audit::audit(reader, &fields);
     let mut pools = pools::pools(reader, &fields);
     let mut segments = segments::segments(reader, &fields);
     let routes = routes::routes(reader, &fields, pools.as_deref(), &segments);
@@ -83,6 +88,7 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
         limits,
         drain,
         log,
+        audit,
         pools: pools.unwrap_or_default(),
         routes,
         passthrough,

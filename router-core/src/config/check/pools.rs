@@ -41,7 +41,7 @@ fn pool(reader: &mut Reader<'_>, at: &At<'_>, name: &str) -> Pool {
     if let Some(at) = fields.get("dialects") {
         pool.dialects = dialects(reader, at);
     }
-    pool.key = fields.get("key").and_then(|at| key(reader, at));
+    pool.key = fields.get("key").and_then(|at| secret(reader, at, FileUse::Secret));
     pool.ca = fields.get("ca").and_then(|at| ca(reader, at, &pool.endpoints));
     if let Some(at) = fields.get("balance")
         && let Some(found) = balance(reader, at)
@@ -137,9 +137,9 @@ fn dialects(reader: &mut Reader<'_>, at: &At<'_>) -> DialectSet {
     set
 }
 
-/// Where the provider's key is. Whatever stands here instead may be the key itself: nothing of it is
+/// Where a secret is. Whatever stands here instead may be the secret itself: nothing of it is
 /// repeated, looked up or replaced.
-fn key(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Secret> {
+pub(super) fn secret(reader: &mut Reader<'_>, at: &At<'_>, what: FileUse) -> Option<Secret> {
     let at = At { secret: true, ..at.clone() };
     let entry = match &at.node.value {
         Value::Mapping(pairs) if at.node.tag.is_none() => match pairs.as_slice() {
@@ -157,7 +157,7 @@ fn key(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Secret> {
     let value = at.key(name, value);
     if name == "file" {
         let path = reader.value(&value, "the path of a file", scalar::file_path)?;
-        reader.try_file(&at, &path, FileUse::Secret);
+        reader.try_file(&at, &path, what);
         return Some(Secret::File(path));
     }
     let Some(variable) = value.node.word().filter(|name| is_variable_name(name)) else {

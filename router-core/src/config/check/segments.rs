@@ -1,6 +1,7 @@
 //! The sections `segments` and `anonymous`: classes of callers.
 
 use super::callers::{self, one_of};
+use super::quota;
 use super::reader::{At, Entry, Fields, Reader};
 use crate::config::bounds::{FIRST_TOKEN, INFLIGHT_RATIO, INTER_TOKEN, SHARE};
 use crate::config::problem::Complaint;
@@ -48,6 +49,7 @@ fn segment(reader: &mut Reader<'_>, at: &At<'_>, name: &str) -> Segment {
     segment.objective = fields.get("objective").map(|at| objective(reader, at)).unwrap_or_default();
     let ratio = reader.number(&fields, "max_inflight_ratio", INFLIGHT_RATIO);
     segment.max_inflight_ratio = ratio.unwrap_or(segment.max_inflight_ratio);
+    segment.quota = fields.get("quota").and_then(|at| quota::section(reader, at));
     segment
 }
 

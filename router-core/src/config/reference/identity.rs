@@ -9,15 +9,19 @@ pub(in crate::config) static IDENTITY: Section = Section {
         name: "keys_file",
         kind: Kind::Text(&texts::FILE),
         without: Without::Told("none"),
-        about: "A file of keys, in YAML or JSON: a list of `{ id, segment, sha256, expires, routes }`, as under `segments.NAME.keys` but each with its segment. \
+        about: "A file of keys, in YAML or JSON: a list of `{ id, segment, sha256, expires, routes, quota }`, as under `segments.NAME.keys` but each with its segment. \
                 It is read again whenever it changes, without a reload of the rest; one with a mistake leaves the keys before it in force, and `weir_keys_last_reload_success` says so. \
                 At most 64 MiB: about half a million keys.",
     }],
     later: &["jwt"],
 };
 
-pub(in crate::config) static SEGMENT_KEY: Section =
-    Section { place: "segments.NAME.keys[]", about: "", keys: &[ID, SHA256, EXPIRES, ROUTES], later: LATER };
+pub(in crate::config) static SEGMENT_KEY: Section = Section {
+    place: "segments.NAME.keys[]",
+    about: "",
+    keys: &[ID, SHA256, EXPIRES, ROUTES, QUOTA],
+    later: &[],
+};
 
 /// An item of a file of keys.
 pub(in crate::config) static FILE_KEY: Section = Section {
@@ -34,8 +38,9 @@ pub(in crate::config) static FILE_KEY: Section = Section {
         SHA256,
         EXPIRES,
         ROUTES,
+        QUOTA,
     ],
-    later: LATER,
+    later: &[],
 };
 
 const ID: Key = Key {
@@ -66,4 +71,9 @@ const ROUTES: Key = Key {
     about: "What the key is for: narrows what `routes.NAME.allow` lets its segment use. Anything else is answered 403, and is in no list of models.",
 };
 
-const LATER: &[&str] = &["quota"];
+const QUOTA: Key = Key {
+    name: "quota",
+    kind: Kind::Section(&super::KEY_QUOTA),
+    without: Without::Told("as much as the segment"),
+    about: "What this caller alone may use, within what all of its segment may. All keys of one `id` share it and have to say the same. What has been used stays used over reloads.",
+};

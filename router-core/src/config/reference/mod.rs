@@ -5,10 +5,12 @@
 //! Ranges come from `bounds`, defaults from `defaults`. What only two keys together make wrong (weights that
 //! do not sum to 1, a pool that is not there) is the reader's business alone.
 
+mod audit;
 mod concurrency;
 mod identity;
 mod markdown;
 mod pools;
+mod quotas;
 mod routes;
 mod schema;
 mod segments;
@@ -19,10 +21,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub(super) use audit::AUDIT;
 pub(super) use concurrency::{CONCURRENCY, LIMIT_PARAMS, MIN_RTT_PARAMS};
 pub(super) use identity::{FILE_KEY, IDENTITY, SEGMENT_KEY};
 pub use markdown::markdown;
 pub(super) use pools::{BATCH, BULKHEAD, ENDPOINT, GAUGES, KEY, POOL, POOL_TIMEOUTS};
+pub(super) use quotas::{KEY_QUOTA, QUOTA};
 pub(super) use routes::{CANARY, PASSTHROUGH, QUEUE, ROUTE, ROUTE_TIMEOUTS, TARGET};
 pub use schema::schema;
 pub(super) use segments::{OBJECTIVE, SEGMENT};
@@ -153,6 +157,7 @@ fn defaults() -> Value {
         limits: Limits::default(),
         drain: Drain::default(),
         log: Log::default(),
+        audit: None,
         pools: vec![Pool::new(NAME)],
         routes: vec![route],
         passthrough: Vec::new(),
@@ -205,6 +210,12 @@ pub(super) static TOP: Section = Section {
             about: "What is logged. Prompts, completions and credentials never are.",
         },
         Key {
+            name: "audit",
+            kind: Kind::Section(&AUDIT),
+            without: Without::Told("no such log"),
+            about: "A log of every change that is made while Weir runs: who, from where, what was before and what is after. `weir audit verify` finds what was edited in it.",
+        },
+        Key {
             name: "pools",
             kind: Kind::Named(&texts::POOL_NAME, &POOL),
             without: Without::Refused,
@@ -246,5 +257,5 @@ pub(super) static TOP: Section = Section {
             about: "Where callers are known from, besides the keys of the segments.",
         },
     ],
-    later: &["quota_store", "degrade", "backpressure", "audit", "runtime", "policy", "trace"],
+    later: &["quota_store", "degrade", "backpressure", "runtime", "policy", "trace"],
 };

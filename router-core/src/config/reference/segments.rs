@@ -41,13 +41,19 @@ pub(in crate::config) static SEGMENT: Section = Section {
             about: "What the segment was promised. A call that cannot have it any more is refused at once, so that its place goes to one that can.",
         },
         Key {
+            name: "quota",
+            kind: Kind::Section(&super::QUOTA),
+            without: Without::Told("as much as there is"),
+            about: "What all callers of the segment together may use. An operator changes it at run time with `PUT /admin/v1/segments/NAME/quota`.",
+        },
+        Key {
             name: "max_inflight_ratio",
             kind: Kind::Number(INFLIGHT_RATIO),
             without: Without::Default,
             about: "Most of a pool's places that the segment has at a time, even if others stand empty; its further calls wait. Lower it to keep room for segments that come in bursts.",
         },
     ],
-    later: &["match", "quota", "degrade"],
+    later: &["match", "degrade"],
 };
 
 pub(in crate::config) static OBJECTIVE: Section = Section {

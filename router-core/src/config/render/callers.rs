@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::quota::quota_to_json;
 use crate::config::expand::escape;
 use crate::config::{Identity, Key, render_timestamp};
 
@@ -12,6 +13,9 @@ pub(super) fn key(key: &Key) -> Value {
     }
     if let Some(routes) = &key.routes {
         out["routes"] = routes.iter().map(|route| escape(route)).collect();
+    }
+    if let Some(quota) = &key.quota {
+        out["quota"] = quota_to_json(quota);
     }
     out
 }

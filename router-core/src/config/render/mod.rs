@@ -3,15 +3,18 @@
 
 mod callers;
 mod overload;
+mod quota;
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+pub use quota::quota_to_json;
+
 use super::expand::escape;
 use super::scalar::{render_duration, render_size};
 use super::{
-    Address, Canary, Config, Limits, Listen, Passthrough, Pool, Route, Secret, Target, WEIGHT_SUM, url,
+    Address, Audit, Canary, Config, Limits, Listen, Passthrough, Pool, Route, Secret, Target, WEIGHT_SUM, url,
 };
 
 /// The configuration as JSON. A secret appears as the place where it is found. Object keys come in
@@ -27,7 +30,7 @@ pub fn to_json(config: &Config) -> Value {
     if let Some(metrics) = &config.admin.metrics {
         admin["metrics"] = place(metrics);
     }
-    json!({
+    let mut out = json!({
         "listen": listen,
         "admin": admin,
         "limits": limits(&config.limits),
@@ -47,7 +50,11 @@ pub fn to_json(config: &Config) -> Value {
         "segments": segments,
         "anonymous": config.anonymous.map_or("refuse", |index| &config.segments[index].name),
         "identity": callers::identity(&config.identity),
-    })
+    });
+    if let Some(log) = &config.audit {
+        out["audit"] = audit(log);
+    }
+    out
 }
 
 fn listener(listen: &Listen) -> Value {
@@ -105,14 +112,27 @@ fn pool(pool: &Pool) -> Value {
         out["gauges"] =
             source.url.as_ref().map_or_else(|| json!({}), |page| json!({ "url": url::render(page) }));
     }
-    if let Some(secret) = &pool.key {
-        out["key"] = match secret {
-            Secret::Env(name) => json!({ "env": name }),
-            Secret::File(path) => json!({ "file": escape(&path.to_string_lossy()) }),
-        };
+    if let Some(key) = &pool.key {
+        out["key"] = secret(key);
     }
     if let Some(ca) = &pool.ca {
         out["ca"] = escape(&ca.to_string_lossy()).into();
+    }
+    out
+}
+
+/// By where it is found.
+fn secret(secret: &Secret) -> Value {
+    match secret {
+        Secret::Env(name) => json!({ "env": name }),
+        Secret::File(path) => json!({ "file": escape(&path.to_string_lossy()) }),
+    }
+}
+
+fn audit(audit: &Audit) -> Value {
+    let mut out = json!({ "path": escape(&audit.path.to_string_lossy()) });
+    if let Some(key) = &audit.key {
+        out["key"] = secret(key);
     }
     out
 }

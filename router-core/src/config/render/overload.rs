@@ -2,18 +2,23 @@
 
 use serde_json::{Map, Value, json};
 
+use super::quota::quota_to_json;
 use crate::config::scalar::render_duration;
 use crate::config::{Batch, Bulkhead, Concurrency, Gradient, MinRttSource, Objective, Queue, Segment, Span};
 
 pub(super) fn segment(segment: &Segment) -> Value {
-    json!({
+    let mut out = json!({
         "share": number(segment.share),
         "order": segment.order.name(),
         "priority": segment.priority.name(),
         "objective": objective(&segment.objective),
         "max_inflight_ratio": number(segment.max_inflight_ratio),
         "keys": segment.keys.iter().map(super::callers::key).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(quota) = &segment.quota {
+        out["quota"] = quota_to_json(quota);
+    }
+    out
 }
 
 fn objective(objective: &Objective) -> Value {
@@ -104,7 +109,7 @@ fn set<T: Into<Value>, const N: usize>(settings: [(&str, Option<T>); N]) -> Valu
 }
 
 /// A number without a fraction that says nothing.
-fn number(number: f64) -> Value {
+pub(super) fn number(number: f64) -> Value {
     let text = number.to_string();
     text.parse::<i64>().map_or_else(|_| number.into(), Value::from)
 }

@@ -43,6 +43,7 @@ fn callers_have_keys() {
         sha256: Digest::parse(sha256).unwrap(),
         expires: None,
         routes: None,
+        quota: None,
     };
     let expected = [
         Key { expires: Some(1_801_353_600), ..key("acme", A) },
@@ -76,6 +77,25 @@ fn who_has_no_key_may_still_be_somebody() {
 }
 
 #[test]
+fn quotas_of_keys_that_are_refused() {
+    for (keys, path, message) in [
+        ("{id: x, sha256: A, quota: {}}", "segments.s.keys[0].quota", "a quota has to count something"),
+        ("{id: x, sha256: A, quota: {concurrent: 0}}", "segments.s.keys[0].quota.concurrent", "out of range"),
+        (
+            "{id: x, sha256: A, quota: {concurrent: 1}}, {id: x, sha256: B}",
+            "segments.s.keys[1]",
+            "another key of the caller `x` has another `quota`",
+        ),
+    ] {
+        refused(
+            &with_keys(&keys.replace('A', A).replace("sha256: B", &format!("sha256: {B}"))),
+            path,
+            message,
+        );
+    }
+}
+
+#[test]
 fn keys_that_are_refused() {
     let cases = [
         ("{sha256: A}".to_owned(), "segments.s.keys[0]", "missing key `id`"),
@@ -106,11 +126,6 @@ fn keys_that_are_refused() {
             "{id: x, sha256: A, routes: [r, r]}".to_owned(),
             "segments.s.keys[0].routes[1]",
             "`r` is listed already",
-        ),
-        (
-            "{id: x, sha256: A, quota: {}}".to_owned(),
-            "segments.s.keys[0].quota",
-            "not supported by this version",
         ),
         ("{id: x, sha256: A, segment: s}".to_owned(), "segments.s.keys[0].segment", "unknown key `segment`"),
         ("{id: x, sha256: A}, {id: y, sha256: A}".to_owned(), "segments.s.keys[1]", "the same key twice"),
@@ -191,6 +206,10 @@ fn a_file_of_keys_is_checked_like_the_rest() {
         (
             format!("- {{id: inline, segment: t, sha256: {B}}}"),
             "[0]: the caller `inline` is of the segment `s` already",
+        ),
+        (
+            item(&format!("segment: s, sha256: {B}, quota: {{burst: 1}}")),
+            "[0].quota.burst: `burst` without `requests_per_second`",
         ),
         (item(&format!("segment: s, sha256: {B}, routes: [q]")), "[0].routes[0]: no route `q`"),
         (item(&format!("segment: s, sha256: {B}, share: 2")), "[0].share: unknown key `share`"),
@@ -283,7 +302,7 @@ pub(super) fn give_access(config: &mut Config, (keys, allow): Access) {
             route.filter(|_| !topics.is_empty()).map(|route| vec![topics[route.index(topics.len())].clone()]);
         let segment = segment.index(config.segments.len());
         let id = format!("caller-{segment}-{}", place / 2);
-        config.segments[segment].keys.push(Key { id, sha256: Digest(digest), expires, routes });
+        config.segments[segment].keys.push(Key { id, sha256: Digest(digest), expires, routes, quota: None });
     }
     let segments = config.segments.len();
     for (route, allow) in config.routes.iter_mut().zip(allow) {

@@ -8,6 +8,7 @@ mod golden;
 mod overload;
 mod passthrough;
 mod properties;
+mod quota;
 mod reference;
 mod refusals;
 mod render;

@@ -58,7 +58,6 @@ fn segments_that_are_refused() {
         ("max_inflight_ratio: 1.01", "segments.s.max_inflight_ratio", "out of range; 0.001 to 1"),
         ("max_inflight_ratio: 0", "segments.s.max_inflight_ratio", "out of range"),
         ("max_inflight_ratio: 50%", "segments.s.max_inflight_ratio", "expected a number"),
-        ("quota: {}", "segments.s.quota", "not supported by this version"),
         ("shares: 2", "segments.s.shares", "did you mean `share`?"),
     ];
     for (field, path, message) in cases {
@@ -347,6 +346,7 @@ pub(super) fn segments() -> impl Strategy<Value = (Vec<Segment>, Option<usize>)>
         let segments: Vec<_> = named
             .map(|(index, (share, (order, priority), objective, max_inflight_ratio))| Segment {
                 name: format!("segment-{}", 9 - index),
+                quota: None,
                 share,
                 order,
                 priority,

@@ -10,7 +10,7 @@ use super::gauges::with_gauges;
 use super::{callers, loaded, overload, unset};
 use crate::config::weights::shares;
 use crate::config::{
-    Address, Admin, Balance, Bulkhead, Canary, Concurrency, Config, Drain, Endpoint, Identity, Limits,
+    Address, Admin, Audit, Balance, Bulkhead, Canary, Concurrency, Config, Drain, Endpoint, Identity, Limits,
     Listen, Log, LogFormat, NonStreaming, Passthrough, Pool, Route, RouteTimeouts, Secret, Target, Timeouts,
     UpstreamArgument, Usage, WhenFull, from_upstreams, load, to_json,
 };
@@ -322,6 +322,15 @@ fn route(pools: usize) -> impl Strategy<Value = Route> {
     )
 }
 
+fn audit() -> impl Strategy<Value = Option<Audit>> {
+    let key = prop::sample::select(vec![
+        None,
+        Some(Secret::Env("AUDIT_KEY".to_owned())),
+        Some(Secret::File("/run/audit ${x}.pem".into())),
+    ]);
+    prop::option::of(key.prop_map(|key| Audit { path: "/var/log/weir/audit.jsonl".into(), key }))
+}
+
 fn config() -> impl Strategy<Value = Config> {
     let parts = prop::collection::vec(pool(), 1..5).prop_flat_map(|pools| {
         let routes = prop::collection::vec(route(pools.len()), 1..5);
@@ -333,10 +342,10 @@ fn config() -> impl Strategy<Value = Config> {
         any::<bool>(),
         prop::sample::subsequence(vec!["x-a", "user-agent", "x_b"], 0..3),
     );
-    (parts, log, doors(), limits(), drain(), overload::segments(), callers::access()).prop_map(
+    (parts, (log, audit()), doors(), limits(), drain(), overload::segments(), callers::access()).prop_map(
         |(
             (mut pools, mut routes, passthrough),
-            (format, access, headers),
+            ((format, access, headers), audit),
             (listen, admin),
             limits,
             drain,
@@ -358,6 +367,7 @@ fn config() -> impl Strategy<Value = Config> {
                 limits,
                 drain,
                 log: Log { format, access, headers: headers.into_iter().map(str::to_owned).collect() },
+                audit,
                 pools,
                 routes,
                 passthrough,

@@ -183,7 +183,7 @@ fn the_usual_mistakes_about_weir_itself_are_refused() {
         with_top("segments: {a: {max_inflight_ratio: 1.1}}"),
         with_top("segments: {a: {order: first}}"),
         with_top("segments: {a: {objective: {first_token: 2}}}"),
-        with_top("segments: {a: {quota: {}}}"),
+        with_top("segments: {a: {quota: {requests_per_second: 0}}}"),
         with_top("segments: {a: {keys: [{id: x, sha256: secret}]}}"),
         with_top("segments: {a: {keys: [{id: x}]}}"),
         with_top("identity: {jwt: {}}"),

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::{Dialect, Shed, Unidentified, anthropic, openai, passthrough};
+use crate::limit::Kind;
 
 /// Longest client-made string that is repeated in an error.
 const ECHO_CHARS_MAX: usize = 128;
@@ -106,6 +107,13 @@ pub enum Reason {
         /// When it may have better luck: the time in which what is ahead of it drains.
         retry_after: Duration,
     },
+    /// The caller's quota is spent.
+    OverQuota {
+        /// What there is no more of.
+        kind: Kind,
+        /// When there is some again.
+        retry_after: Duration,
+    },
     /// Weir is being stopped, and the time for the answer is over.
     Draining,
     /// No connection to the endpoint came about.
@@ -161,7 +169,7 @@ pub struct Refusal {
     pub status: u16,
     /// JSON body in the dialect's envelope.
     pub body: String,
-    /// Value of `x-weir-reason`, where Weir refused for want of room or endpoints.
+    /// Value of `x-weir-reason`, where Weir refused for want of room or endpoints, or by a quota.
     pub weir_reason: Option<&'static str>,
     /// Value of `allow`, for 405.
     pub allow: Option<&'static str>,
@@ -204,6 +212,7 @@ impl Reason {
             Self::InvalidHeader { .. } => (400, CALLER, "invalid_header"),
             Self::Shed { why: why @ Shed::NoEndpoint, .. } => (503, SERVER, why.code()),
             Self::Shed { why, .. } => (429, "overloaded_error", why.code()),
+            Self::OverQuota { .. } => (429, "rate_limit_error", "rate_limit_exceeded"),
             Self::Draining => (503, SERVER, "draining"),
             Self::ConnectFailed => (502, UPSTREAM, "connect_failed"),
             Self::ConnectTimeout => (502, UPSTREAM, "connect_timeout"),
@@ -291,6 +300,7 @@ impl Reason {
             Self::RouteForbidden { model } => forbidden(model.as_deref()).into(),
             Self::InvalidHeader { header, wanted } => format!("The header `{header}` must be {wanted}.").into(),
             Self::Shed { why, .. } => why.message().into(),
+            Self::OverQuota { kind, .. } => over_quota(*kind).into(),
             Self::Draining => "The gateway is being stopped.".into(),
             Self::ConnectFailed => "The model server could not be reached.".into(),
             Self::ConnectTimeout => "The model server could not be reached in time.".into(),
@@ -331,6 +341,9 @@ impl Reason {
                 status = 529;
             }
         }
+        if let Self::OverQuota { retry_after: wait, .. } = self {
+            retry_after = Some(*wait);
+        }
         if let Self::InvalidKey { why: Unidentified::TooMany } = self {
             retry_after = Some(TOO_MANY_WAIT);
         }
@@ -343,12 +356,26 @@ impl Reason {
         };
         let weir_reason = match self {
             Self::Shed { why, .. } => Some(why.weir_reason()),
+            Self::OverQuota { kind: Kind::Requests, .. } => Some("quota-requests"),
+            Self::OverQuota { kind: Kind::Tokens, .. } => Some("quota-tokens"),
+            Self::OverQuota { kind: Kind::Concurrency, .. } => Some("quota-concurrency"),
             Self::BodyMemory => Some("memory"),
             Self::Draining => Some("draining"),
             _ => None,
         };
         let allow = if let Self::MethodNotAllowed { allow } = self { Some(*allow) } else { None };
         Refusal { status, body, weir_reason, allow, challenge, retry_after }
+    }
+}
+
+/// Without the words on which some clients give up for good.
+const fn over_quota(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Requests => "Rate limit reached for requests: there were too many in too short a time.",
+        Kind::Tokens => {
+            "Rate limit reached for tokens: prompts and answers had too many in too short a time."
+        }
+        Kind::Concurrency => "Rate limit reached for concurrency: too many calls are under way at once.",
     }
 }
 

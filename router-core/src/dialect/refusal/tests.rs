@@ -95,6 +95,41 @@ fn a_long_model_name_is_not_repeated_whole() {
 }
 
 #[test]
+fn a_call_beyond_its_quota_is_told_of_what_and_in_every_dialect() {
+    let wait = Duration::from_millis(700);
+    let expected = [
+        (Kind::Requests, "quota-requests"),
+        (Kind::Tokens, "quota-tokens"),
+        (Kind::Concurrency, "quota-concurrency"),
+    ];
+    for (kind, weir_reason) in expected {
+        let reason = Reason::OverQuota { kind, retry_after: wait };
+        assert_eq!((reason.code(), reason.source()), ("rate_limit_exceeded", Source::Downstream));
+        let refuse = |dialect| {
+            let refusal = reason.refuse(dialect, "r4");
+            assert_eq!(
+                (refusal.status, refusal.weir_reason, refusal.retry_after),
+                (429, Some(weir_reason), Some(wait))
+            );
+            serde_json::from_str::<serde_json::Value>(&refusal.body).unwrap()
+        };
+        let body = refuse(Dialect::OpenAi);
+        let error = &body["error"];
+        assert_eq!(
+            (&error["type"], &error["code"]),
+            (&"rate_limit_error".into(), &"rate_limit_exceeded".into())
+        );
+        assert_eq!(refuse(Dialect::Anthropic)["error"]["type"], "rate_limit_error");
+        let told = refuse(Dialect::Passthrough)["detail"].as_str().unwrap().to_owned();
+        assert_eq!(told, error["message"].as_str().unwrap());
+        assert!(told.contains(kind.name()), "{told}");
+        // Words on which a client gives up for good.
+        let stops = ["billing", "credit balance", "quota", "will reset"];
+        assert!(stops.iter().all(|word| !told.contains(word)), "{told}");
+    }
+}
+
+#[test]
 fn who_is_not_known_is_told_why_in_every_dialect() {
     for why in Unidentified::ALL {
         let reason = Reason::InvalidKey { why };

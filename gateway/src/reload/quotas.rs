@@ -1,0 +1,55 @@
+//! Changes of quotas by operators. One at a time, and not beside a reload; each is in the audit log, if there is one,
+//! before it counts.
+
+use std::sync::Arc;
+
+use router_core::config::{Quota, quota_to_json};
+use serde_json::Value;
+
+use super::Reloader;
+use crate::audit::{Action, By, Change, Problem};
+use crate::path::limit::Allowance;
+use crate::path::telemetry::Level;
+
+/// Why a quota stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum QuotaRefused {
+    #[error("there is no segment of the name {0:?}")]
+    UnknownSegment(String),
+    #[error("the change is not made, since it cannot be written down: {0}")]
+    Audit(#[from] Problem),
+    #[error("Weir is about to stop")]
+    Draining,
+}
+
+impl Reloader {
+    /// Puts a quota in place of the file's, or has the file's hold again. What the segment has, and had.
+    pub(crate) async fn change_quota(
+        &self,
+        segment: &str,
+        quota: Option<Quota>,
+        by: By,
+    ) -> Result<(Arc<Allowance>, Option<Quota>), QuotaRefused> {
+        let _turn = self.turn.lock().await;
+        let gateway = &self.gateway;
+        if gateway.is_draining() {
+            return Err(QuotaRefused::Draining);
+        }
+        let allowance = gateway.snapshot().allowance(segment).cloned();
+        let allowance = allowance.ok_or_else(|| QuotaRefused::UnknownSegment(segment.to_owned()))?;
+        let before = allowance.quota().0;
+        let (was, is) = (rendered(before), rendered(quota.or_else(|| allowance.of_file())));
+        let told =
+            format!("the quota of segment {segment} is {is}, was {was} (by {} from {})", by.actor, by.from);
+        let target = format!("segments/{segment}/quota");
+        gateway.audit.record(Change { by, action: Action::Quota, target, before: was, after: is }).await?;
+        allowance.set(quota);
+        gateway.telemetry.event(Level::Info, told);
+        Ok((allowance, before))
+    }
+}
+
+/// A quota as JSON; `null` for as much as there is.
+pub(crate) fn rendered(quota: Option<Quota>) -> Value {
+    quota.as_ref().map_or(Value::Null, quota_to_json)
+}
