@@ -23,12 +23,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
 
-pub(crate) use guard::advice;
 pub(crate) use weights::ratio;
 
 use by::Asking;
 use entrance::IdentityOf;
 use guard::Operator;
+pub(crate) use guard::advice;
 
 use crate::gateway::Gateway;
 use crate::path::accept::Listener;

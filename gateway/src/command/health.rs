@@ -16,8 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LINE_BYTES_MAX: u64 = 256;
 /// Where a command finds its operator's key: never among its arguments, which every user of a machine can see.
 const KEY: &str = "WEIR_ADMIN_KEY";
-/// Where it finds whom to trust, if not the system's authorities.
-pub(super) const CA: &str = "WEIR_ADMIN_CA";
 /// Where operators are listened for if nothing is said.
 pub(super) const ADMIN: &str = "http://127.0.0.1:9901";
 

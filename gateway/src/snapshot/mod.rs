@@ -144,8 +144,8 @@ pub(crate) fn try_file(path: &Path, what: FileUse<'_>) -> Result<(), String> {
         }
         FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
         FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
-        FileUse::Identity { key } => try_identity(path, key),
         FileUse::SigningKey => SigningKey::read(&Secret::File(path.to_owned())).map(drop),
+        FileUse::Identity { key } => try_identity(path, key),
     }
 }
 

@@ -146,7 +146,7 @@ fn pool(pool: &Pool) -> Value {
 }
 
 fn audit(audit: &Audit) -> Value {
-    let mut out = json!({ "path": escape(&audit.path.to_string_lossy()) });
+    let mut out = json!({ "path": file(&audit.path) });
     if let Some(key) = &audit.key {
         out["key"] = secret(key);
     }
