@@ -13,7 +13,7 @@ use router_core::identify::{Digest, KeyTable, Verdict};
 
 use super::Segment;
 use crate::path::limit::Allowance;
-use crate::reload::Version;
+use crate::watch::Version;
 
 /// A caller that is known.
 #[derive(Debug)]
