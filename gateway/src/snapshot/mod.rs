@@ -192,10 +192,17 @@ impl Snapshot {
         let names = config.segments.iter().enumerate();
         let segments: Vec<_> =
             names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
-        let before = previous.map(Self::callers);
-        let before = before.as_ref().map(|before| &***before);
-        let known = Known { segments: &segments, allowances: &allowances, previous: before };
-        let callers = ArcSwap::from_pointee(Callers::read(&config, &known)?);
+        // Whoever was known stays known, whatever is in their file just now: it is watched on its own.
+        let callers = match previous.filter(|previous| Callers::are_same(&previous.config, &config)) {
+            Some(previous) => previous.callers.load_full(),
+            None => {
+                let before = previous.map(Self::callers);
+                let before = before.as_ref().map(|before| &***before);
+                let known = Known { segments: &segments, allowances: &allowances, previous: before };
+                Arc::new(Callers::read(&config, &known)?)
+            }
+        };
+        let callers = ArcSwap::new(callers);
         let knows_callers = config.knows_callers();
         let identities = Identities::build(&config).map_err(BuildError::Tls)?;
         let operators = Operators::new(&config.admin.keys);
