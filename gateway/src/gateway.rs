@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 
-use crate::path::identify::{BodyMemory, Catalogue};
+use crate::path::identify::{BodyMemory, Catalogue, Keeper};
 use crate::path::overload::{Line, Watch};
 use crate::path::telemetry::{Shared, Telemetry};
 use crate::snapshot::Snapshot;
@@ -23,6 +23,8 @@ pub(crate) struct Gateway {
     pub(crate) line: Arc<Line>,
     /// Asks servers for their own queues.
     pub(crate) watch: Watch,
+    /// Loads the keys that bearer tokens are checked with.
+    pub(crate) keeper: Keeper,
     /// When the process started, in milliseconds of Unix time: a reader of its counters sees that they began anew.
     pub(crate) epoch_ms: u64,
     draining: AtomicBool,
@@ -40,6 +42,7 @@ impl Gateway {
             catalogue: Catalogue::default(),
             body_memory: Arc::default(),
             watch: Watch::default(),
+            keeper: Keeper::default(),
             epoch_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             draining: AtomicBool::new(false),
         })
@@ -57,6 +60,7 @@ impl Gateway {
         let snapshot = Arc::new(snapshot);
         self.line.reload(&snapshot);
         self.watch.follow(&snapshot, &self.line, &self.telemetry);
+        self.keeper.follow(snapshot.issuer.as_ref(), &self.telemetry);
         self.snapshot.store(snapshot);
         self.catalogue.forget();
         let revision = &self.telemetry.metrics.revision;

@@ -19,7 +19,7 @@ use crate::snapshot::Snapshot;
 
 /// How often the file is looked at. By asking, not by a watch: that works on every file system, and for files
 /// that are links which are pointed elsewhere, as Kubernetes does with a `ConfigMap`.
-const LOOK: Duration = Duration::from_secs(1);
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
 
 /// Reads a configuration again and puts it into force.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ pub(crate) struct Reloaded {
 
 /// What identifies a version of a file without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Version {
+pub(crate) struct Version {
     /// Where links lead.
     place: PathBuf,
     bytes: u64,
@@ -96,7 +96,7 @@ impl Source {
     /// The file that this command line names, if it names one. To be made before the file is read.
     pub(crate) fn of(arguments: &Run) -> Option<Self> {
         let path = load::file(arguments)?.to_owned();
-        Some(Self { arguments: arguments.clone(), version: version(&path), path })
+        Some(Self { arguments: arguments.clone(), version: Version::of(&path), path })
     }
 }
 
@@ -191,7 +191,7 @@ fn look(path: &Path, mut known: Option<Version>, changed: &mpsc::Sender<()>) {
     let mut last = known.clone();
     loop {
         pause();
-        let now = version(path);
+        let now = Version::of(path);
         if now.is_some() && now != known && now == last {
             known.clone_from(&now);
             if changed.blocking_send(()).is_err() {
@@ -207,10 +207,13 @@ fn pause() {
     thread::sleep(LOOK);
 }
 
-fn version(path: &Path) -> Option<Version> {
-    let place = path.canonicalize().ok()?;
-    let metadata = place.metadata().ok()?;
-    Some(Version { place, bytes: metadata.len(), modified: metadata.modified().ok()? })
+impl Version {
+    /// The one that is there now.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let place = path.canonicalize().ok()?;
+        let metadata = place.metadata().ok()?;
+        Some(Self { place, bytes: metadata.len(), modified: metadata.modified().ok()? })
+    }
 }
 
 /// The tables of the file as it is now.

@@ -3,6 +3,7 @@
 
 mod credential;
 mod gauges;
+mod place;
 mod route;
 
 use std::collections::HashMap;
@@ -18,9 +19,11 @@ use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passt
 
 pub(crate) use credential::Credential;
 pub(crate) use gauges::Page;
+pub(crate) use place::Place;
 pub(crate) use route::{Route, Target};
 
 use crate::path::accept::has_anthropic_version;
+use crate::path::identify::{Issuer, try_jwks};
 use crate::path::send::Connections;
 use crate::path::send::tls::{self, Protocol};
 use crate::path::telemetry::Metrics;
@@ -39,6 +42,8 @@ pub(crate) enum BuildError {
     Certificates { pool: String, problem: String },
     #[error("pools.{pool}.endpoints: {endpoint} is not a usable host name")]
     Host { pool: String, endpoint: String },
+    #[error("identity.jwt: {0}")]
+    Jwt(String),
     #[error("routes.{route}: the target {label:?} cannot stand in a header")]
     Label { route: String, label: String },
 }
@@ -56,6 +61,8 @@ pub(crate) struct Snapshot {
     passthrough: Vec<(String, Arc<Route>)>,
     /// Classes of callers, in the file's order.
     pub(crate) segments: Vec<Segment>,
+    /// The bearer tokens that are taken, if any are.
+    pub(crate) issuer: Option<Arc<Issuer>>,
 }
 
 /// A class of callers.
@@ -115,6 +122,7 @@ pub(crate) fn try_file(path: &Path, what: FileUse) -> Result<(), String> {
     match what {
         FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
         FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
+        FileUse::Jwks => try_jwks(path),
     }
 }
 
@@ -147,7 +155,10 @@ impl Snapshot {
         }
         let names = config.segments.iter().enumerate();
         let segments = names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
-        Ok(Self { config, pools, routes, by_name, wildcard, passthrough, segments })
+        let known = previous.and_then(|previous| previous.issuer.as_ref());
+        let issuer = config.identity.jwt.as_ref().map(|settings| Issuer::build(settings, known));
+        let issuer = issuer.transpose().map_err(BuildError::Jwt)?;
+        Ok(Self { config, pools, routes, by_name, wildcard, passthrough, segments, issuer })
     }
 
     /// What a request head asks for, and for a path that goes to a pool as it is, the route there.

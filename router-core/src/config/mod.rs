@@ -6,9 +6,11 @@
 
 mod address;
 mod bounds;
+mod callers;
 mod check;
 mod defaults;
 mod expand;
+mod jwt;
 mod overload;
 mod problem;
 mod reference;
@@ -27,8 +29,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use address::Address;
+pub use callers::Identity;
 pub use check::{load, load_with_files};
 pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT, SEGMENT_DEFAULT};
+pub use jwt::{Claims, JwksSource, Jwt};
 pub use overload::{
     Aimd, Batch, Bulkhead, Concurrency, FirstTokenWindow, GaugesSource, Gradient, Gradient2, MinRtt,
     MinRttSource, NonStreaming, Objective, Order, Priority, Queue, Segment, Span, WhenFull,
@@ -68,6 +72,8 @@ pub struct Config {
     pub segments: Vec<Segment>,
     /// Index into [`Config::segments`] of the one that callers belong to who are of no other.
     pub anonymous: usize,
+    /// How callers are known.
+    pub identity: Identity,
 }
 
 /// One address for clients.

@@ -20,6 +20,8 @@ pub enum FileUse {
     Secret,
     /// It holds certificates in PEM.
     Certificates,
+    /// It holds a JSON Web Key Set.
+    Jwks,
 }
 
 /// One mistake of a file. Its text never holds what stands under a pool's `key`, nor a URL: either may carry

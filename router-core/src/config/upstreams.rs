@@ -4,8 +4,8 @@
 use super::bounds::TARGETS_MAX;
 use super::expand::is_variable_name;
 use super::{
-    Admin, Config, Drain, Endpoint, Limits, Listen, Log, Pool, Queue, Route, RouteTimeouts, SEGMENT_DEFAULT,
-    Secret, Segment, Target, WEIGHT_SUM, WILDCARD_ROUTE, WhenFull, url, weights,
+    Admin, Config, Drain, Endpoint, Identity, Limits, Listen, Log, Pool, Queue, Route, RouteTimeouts,
+    SEGMENT_DEFAULT, Secret, Segment, Target, WEIGHT_SUM, WILDCARD_ROUTE, WhenFull, url, weights,
 };
 
 /// One `--upstream`.
@@ -88,6 +88,7 @@ pub fn from_upstreams(upstreams: &[UpstreamArgument], key_env: Option<&str>) -> 
         passthrough: Vec::new(),
         segments: vec![Segment::new(SEGMENT_DEFAULT)],
         anonymous: 0,
+        identity: Identity::default(),
     })
 }
 

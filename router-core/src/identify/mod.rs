@@ -6,6 +6,7 @@
 //! key order and number formats.
 
 mod json;
+pub mod jwt;
 mod streamed;
 mod text;
 mod usage;

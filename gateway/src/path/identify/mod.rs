@@ -2,6 +2,7 @@
 //! this room nothing is unknown about a call. Lists the models where that is what was asked for.
 
 mod body;
+mod jwt;
 mod memory;
 mod models;
 mod words;
@@ -30,6 +31,7 @@ use super::{Failure, Reply, Walk};
 use crate::gateway::Gateway;
 use crate::snapshot::{Route, Segment, Snapshot, Target};
 
+pub(crate) use jwt::{Issuer, Keeper, try_jwks};
 pub(crate) use memory::{BodyMemory, Reservation};
 pub(crate) use models::Catalogue;
 
@@ -110,6 +112,17 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
     }
     // One snapshot for the whole judgement, whatever is reloaded while the body comes.
     let snapshot = Arc::clone(&gateway.snapshot());
+    let bearer = match &snapshot.issuer {
+        // What is rare is kept apart, so that every call's future stays small.
+        Some(issuer) => match jwt::bearer(issuer, &gateway.telemetry, &head).await {
+            Ok(bearer) => bearer,
+            Err(failure) => {
+                discard(body, &head);
+                return Err(failure);
+            }
+        },
+        None => None,
+    };
     let (segment, ask) = match who(&snapshot, &account.origin, &head) {
         Ok(known) => known,
         Err(reason) => {
@@ -117,6 +130,7 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
             return Err(reason.into());
         }
     };
+    let segment = bearer.map_or(segment, |index| snapshot.segments[index].clone());
     account.facts().segment = Some(segment.clone());
     let waited = Instant::now();
     let body = body::read(body, &head, &gateway.body_memory, &snapshot.config.limits).await;

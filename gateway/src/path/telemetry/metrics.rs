@@ -11,6 +11,7 @@ use router_core::config::Segment;
 use router_core::dialect::Dialect;
 
 use super::admissions::Admissions;
+use super::jwt::JwtMetrics;
 use super::{AdmissionMetrics, Ending, Record};
 
 /// Label value for a call that did not get as far as a segment, route or target.
@@ -47,6 +48,7 @@ pub(crate) struct Metrics {
     pub(crate) revision: IntGauge,
     pub(crate) panics: IntCounter,
     pub(crate) log_dropped: IntCounter,
+    pub(crate) jwt: JwtMetrics,
 }
 
 /// A bound that a caller or an upstream ran into: the label of `weir_limit_hits_total`, named as the setting.
@@ -172,7 +174,7 @@ impl Metrics {
             tokens: counters(
                 &registry,
                 "tokens_total",
-                "Tokens as the upstream counted them.",
+                "Issuer as the upstream counted them.",
                 &["route", "segment", "target", "direction"],
             )?,
             inflight: gauges(&registry, "inflight", "Attempts that have not ended.", &["target"])?,
@@ -187,6 +189,7 @@ impl Metrics {
             revision: gauge(&registry, "config_revision", "Configurations put into force so far.")?,
             panics: counter(&registry, "panics_total", "Mistakes of Weir's own that ended a request.")?,
             log_dropped: counter(&registry, "log_lines_dropped_total", "Log lines that found no room.")?,
+            jwt: JwtMetrics::new(&registry)?,
             registry,
         })
     }

@@ -4,6 +4,7 @@
 
 mod account;
 mod admissions;
+mod jwt;
 mod line;
 mod log;
 mod metrics;

@@ -7,6 +7,8 @@
 
 mod concurrency;
 mod doors;
+mod identity;
+mod jwt;
 mod keys;
 mod limits;
 mod passthrough;
@@ -68,6 +70,7 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let passthrough = passthrough::passthrough(reader, &fields, pools.as_deref());
     let segments = segments::segments(reader, &fields);
     let anonymous = segments::anonymous(reader, &fields, &segments);
+    let identity = identity::identity(reader, &fields, &segments);
     let users = Users { routes: &routes, passthrough: &passthrough };
     concurrency::settle(reader, &fields, pools.as_deref_mut().unwrap_or_default(), &users);
     Some(Config {
@@ -81,5 +84,6 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
         passthrough,
         segments,
         anonymous,
+        identity,
     })
 }

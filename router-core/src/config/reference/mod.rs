@@ -6,6 +6,8 @@
 //! do not sum to 1, a pool that is not there) is the reader's business alone.
 
 mod concurrency;
+mod identity;
+mod jwt;
 mod markdown;
 mod pools;
 mod routes;
@@ -19,6 +21,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub(super) use concurrency::{CONCURRENCY, LIMIT_PARAMS, MIN_RTT_PARAMS};
+pub(super) use identity::IDENTITY;
+pub(super) use jwt::{CLAIMS, JWT};
 pub use markdown::markdown;
 pub(super) use pools::{BATCH, BULKHEAD, ENDPOINT, GAUGES, KEY, POOL, POOL_TIMEOUTS};
 pub(super) use routes::{CANARY, PASSTHROUGH, QUEUE, ROUTE, ROUTE_TIMEOUTS, TARGET};
@@ -30,7 +34,8 @@ pub(super) use texts::{ROUTE_NAMES_TAKEN, SEGMENT_NAMES_TAKEN};
 
 use super::bounds::Range;
 use super::{
-    Admin, Config, Drain, Limits, Listen, Log, Pool, Queue, Route, RouteTimeouts, Segment, WhenFull, render,
+    Admin, Config, Drain, Identity, Jwt, Limits, Listen, Log, Pool, Queue, Route, RouteTimeouts, Segment,
+    WhenFull, render,
 };
 
 /// A mapping with fixed keys.
@@ -154,6 +159,7 @@ fn defaults() -> Value {
         passthrough: Vec::new(),
         segments: vec![Segment::new(NAME)],
         anonymous: 0,
+        identity: Identity { jwt: Some(Jwt::example()) },
     })
 }
 
@@ -231,6 +237,12 @@ pub(super) static TOP: Section = Section {
             without: Without::Told("the only segment; needed if there are several"),
             about: "The segment of callers that are of no other: everybody, but for those whom a listener with `trust_headers` lets name one.",
         },
+        Key {
+            name: "identity",
+            kind: Kind::Section(&IDENTITY),
+            without: Without::Told("callers are known by nothing else"),
+            about: "How callers are known.",
+        },
     ],
-    later: &["identity", "quota_store", "degrade", "backpressure", "audit", "runtime", "policy", "trace"],
+    later: &["quota_store", "degrade", "backpressure", "audit", "runtime", "policy", "trace"],
 };

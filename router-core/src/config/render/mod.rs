@@ -1,6 +1,8 @@
 //! A configuration as it would be written: the file's shape and key names, every default filled in, no
 //! secret in it. What comes out can be loaded again.
 
+mod callers;
+mod jwt;
 mod overload;
 
 use std::time::Duration;
@@ -45,6 +47,7 @@ pub fn to_json(config: &Config) -> Value {
         "passthrough": config.passthrough.iter().map(|one| passthrough(config, one)).collect::<Vec<_>>(),
         "segments": segments,
         "anonymous": config.segments[config.anonymous].name,
+        "identity": callers::identity(&config.identity),
     })
 }
 

@@ -4,6 +4,7 @@
 mod files;
 mod gauges;
 mod golden;
+mod jwt;
 mod overload;
 mod passthrough;
 mod properties;

@@ -30,6 +30,9 @@ fn full() -> Value {
         } },
         "passthrough": [{ "prefix": "/x", "pool": "NAME", "timeout": "1s" }],
         "segments": { "NAME": { "objective": { "first_token": "1s", "inter_token": "1s" } } },
+        "identity": { "jwt": {
+            "issuer": "i", "audience": ["a"], "jwks": "https://h/keys", "ca": "/ca", "claims": { "segment": "s" },
+        } },
     })
 }
 

@@ -258,7 +258,7 @@ fn route_names() {
 
 #[test]
 fn keys_of_later_versions_are_refused_by_name() {
-    for key in ["degrade", "backpressure", "identity", "quota_store"] {
+    for key in ["degrade", "backpressure", "quota_store"] {
         refused(&with_top(&format!("{key}: x")), key, "is not supported by this version");
     }
     for key in ["fallback", "retry", "degrade", "hedge", "allow"] {

@@ -86,6 +86,11 @@ pub enum Reason {
         /// What it may be.
         wanted: &'static str,
     },
+    /// The caller's bearer token is not good.
+    InvalidToken {
+        /// What is wrong with it, in general terms.
+        told: &'static str,
+    },
     /// There is not enough for everybody and others come first, or nothing at all that could serve the call now.
     Shed {
         /// Why this call.
@@ -185,6 +190,7 @@ impl Reason {
             Self::ModelNotString => (400, CALLER, "invalid_model"),
             Self::UnknownModel { .. } => (404, CALLER, "model_not_found"),
             Self::InvalidHeader { .. } => (400, CALLER, "invalid_header"),
+            Self::InvalidToken { .. } => (401, CALLER, "invalid_api_key"),
             Self::Shed { why: why @ Shed::NoEndpoint, .. } => (503, SERVER, why.code()),
             Self::Shed { why, .. } => (429, "overloaded_error", why.code()),
             Self::Draining => (503, SERVER, "draining"),
@@ -271,6 +277,7 @@ impl Reason {
             Self::ModelNotString => "The request body's `model` must be a string.".into(),
             Self::UnknownModel { model, known } => unknown_model(model, known).into(),
             Self::InvalidHeader { header, wanted } => format!("The header `{header}` must be {wanted}.").into(),
+            Self::InvalidToken { told } => (*told).into(),
             Self::Shed { why, .. } => why.message().into(),
             Self::Draining => "The gateway is being stopped.".into(),
             Self::ConnectFailed => "The model server could not be reached.".into(),
