@@ -26,6 +26,9 @@ pub(crate) enum Command {
     Health(Health),
     /// Print what a configuration file may hold: a JSON Schema for editors, or the reference for people.
     Schema(Schema),
+    /// Make keys by which callers are known.
+    #[command(subcommand)]
+    Key(KeyAction),
     /// Print the script by which a shell completes Weir's commands.
     #[command(after_help = COMPLETIONS)]
     Completions(Completions),
@@ -90,6 +93,22 @@ pub(crate) enum SchemaFormat {
     Json,
     /// The reference: every key with type, default and range, and what it is for.
     Markdown,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyAction {
+    /// Make a key: printed once, with what a configuration knows of it.
+    New(KeyNew),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct KeyNew {
+    /// The caller's name, as in logs. [default: made from the key's digest]
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
+    /// Print it as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]

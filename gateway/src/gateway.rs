@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 
-use crate::path::identify::{BodyMemory, Catalogue, Keeper};
+use crate::path::identify::{BodyMemory, Catalogue, Guard as KeyGuard, Keeper};
 use crate::path::overload::{Line, Watch};
 use crate::path::telemetry::{Shared, Telemetry};
 use crate::snapshot::Snapshot;
@@ -19,6 +19,8 @@ pub(crate) struct Gateway {
     pub(crate) catalogue: Catalogue,
     /// What the request bodies of all calls hold.
     pub(crate) body_memory: Arc<BodyMemory>,
+    /// Counts keys that are nobody's.
+    pub(crate) guard: KeyGuard,
     /// Where calls wait for their turn.
     pub(crate) line: Arc<Line>,
     /// Asks servers for their own queues.
@@ -32,6 +34,7 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn new(snapshot: Snapshot, telemetry: Telemetry) -> Arc<Self> {
+        telemetry.keys_in_force(snapshot.callers().len());
         let snapshot = Arc::new(snapshot);
         let line = Line::new(&snapshot);
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -41,6 +44,7 @@ impl Gateway {
             telemetry: Arc::new(telemetry),
             catalogue: Catalogue::default(),
             body_memory: Arc::default(),
+            guard: KeyGuard::new(),
             watch: Watch::default(),
             keeper: Keeper::default(),
             epoch_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
@@ -57,6 +61,7 @@ impl Gateway {
     /// Puts other tables into force, for calls that come from now on. Their revision.
     pub(crate) fn replace(&self, snapshot: Snapshot) -> i64 {
         self.telemetry.configure(&snapshot.config.log);
+        self.telemetry.keys_in_force(snapshot.callers().len());
         let snapshot = Arc::new(snapshot);
         self.line.reload(&snapshot);
         self.watch.follow(&snapshot, &self.line, &self.telemetry);

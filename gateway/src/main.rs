@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => command::check(&arguments),
         Command::Health(arguments) => command::health(&arguments),
         Command::Schema(arguments) => command::schema(&arguments),
+        Command::Key(action) => command::key(&action),
         Command::Completions(arguments) => command::completions(&arguments),
     };
     match outcome {

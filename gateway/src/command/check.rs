@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Stop, load, print};
 use crate::cli::Check;
+use crate::snapshot::{KeysError, try_keys};
 
 pub(crate) fn check(arguments: &Check) -> Result<(), Stop> {
     let mut faulty = 0;
@@ -28,6 +29,13 @@ fn verdict(path: &Path) -> (String, bool) {
                 text += &format!("{}:{warning} (warning)\n", path.display());
             }
             let (pools, routes) = (loaded.config.pools.len(), loaded.config.routes.len());
+            let keys_file = loaded.config.identity.keys_file.as_ref();
+            // One that is not there has been warned of.
+            if let Some(Err(KeysError::Wrong(problems))) =
+                keys_file.map(|path| try_keys(path, &loaded.config, drop))
+            {
+                return (text + &problems, false);
+            }
             text += &format!("{}: ok, pools: {pools}, routes: {routes}", path.display());
             (text, true)
         }

@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod demo;
 mod health;
+mod key;
 pub(crate) mod load;
 mod run;
 mod schema;
@@ -16,6 +17,7 @@ pub(crate) use check::check;
 pub(crate) use completions::completions;
 pub(crate) use demo::demo;
 pub(crate) use health::health;
+pub(crate) use key::key;
 pub(crate) use run::run;
 pub(crate) use schema::schema;
 

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use router_core::dialect::{Dialect, Reason, retry_hint};
 
@@ -26,6 +26,12 @@ impl Failure {
     /// With an error and all that it comes from as the cause.
     pub(crate) fn caused(reason: Reason, error: &dyn Error) -> Self {
         Self::new(reason, causes(error))
+    }
+
+    /// The same for the operator, told to the caller as something else.
+    pub(crate) fn instead(self, reason: Reason) -> Self {
+        let cause = self.cause.or_else(|| Some(self.reason.code().to_owned()));
+        Self { reason, cause }
     }
 
     /// What the operator may hear.
@@ -54,6 +60,9 @@ impl Failure {
         }
         if let Some(reason) = refusal.weir_reason {
             headers.insert("x-weir-reason", HeaderValue::from_static(reason));
+        }
+        if let Some(challenge) = refusal.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(wait) = refusal.retry_after {
             let hint = retry_hint(wait, rand::random());

@@ -1,6 +1,7 @@
 //! The tables that a configuration becomes: routes with their targets, pools with their endpoints, secrets
 //! read, names and headers ready to be sent. Built once, then only looked up in.
 
+mod callers;
 mod credential;
 mod gauges;
 mod place;
@@ -12,11 +13,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use router_core::config::{Balance, Config, FileUse, NonStreaming, Secret, Timeouts, Usage, WILDCARD_ROUTE};
 use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
 
+pub(crate) use callers::{Caller, Callers, KeysError, sha256, try_keys};
 pub(crate) use credential::Credential;
 pub(crate) use gauges::Page;
 pub(crate) use place::Place;
@@ -42,6 +45,8 @@ pub(crate) enum BuildError {
     Certificates { pool: String, problem: String },
     #[error("pools.{pool}.endpoints: {endpoint} is not a usable host name")]
     Host { pool: String, endpoint: String },
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     #[error("identity.jwt: {0}")]
     Jwt(String),
     #[error("routes.{route}: the target {label:?} cannot stand in a header")]
@@ -61,7 +66,11 @@ pub(crate) struct Snapshot {
     passthrough: Vec<(String, Arc<Route>)>,
     /// Classes of callers, in the file's order.
     pub(crate) segments: Vec<Segment>,
-    /// The bearer tokens that are taken, if any are.
+    /// Whether callers are known by credentials: from then on each has to be.
+    pub(crate) knows_callers: bool,
+    /// Who is known.
+    callers: ArcSwap<Callers>,
+    /// Whose bearer tokens are taken, if any are.
     pub(crate) issuer: Option<Arc<Issuer>>,
 }
 
@@ -86,6 +95,8 @@ pub(crate) struct Pool {
     /// Whose turn it is under `round_robin`.
     pub(crate) turn: AtomicUsize,
     pub(crate) credential: Option<Credential>,
+    /// Whether a caller's own credential goes on to it: it does where neither the pool nor Weir has keys.
+    pub(crate) passes_credentials: bool,
     pub(crate) usage: Usage,
     pub(crate) non_streaming: NonStreaming,
     /// Where each endpoint tells of its own queue, in their order; empty where none is asked.
@@ -120,6 +131,10 @@ pub(crate) struct Endpoint {
 /// What is wrong with a file that a configuration names, if anything.
 pub(crate) fn try_file(path: &Path, what: FileUse) -> Result<(), String> {
     match what {
+        // What stands in it can only be judged together with the rest of the configuration.
+        FileUse::Keys => {
+            std::fs::File::open(path).map(drop).map_err(|error| format!("{}: {error}", path.display()))
+        }
         FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
         FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
         FileUse::Jwks => try_jwks(path),
@@ -138,7 +153,9 @@ impl Snapshot {
         for pool in &config.pools {
             let same = |known: &&Arc<Pool>| known.name == pool.name;
             let known = previous.and_then(|previous| previous.pools.iter().find(same));
-            pools.push(Arc::new(Pool::build(pool, known.map(|known| &**known))?));
+            let mut built = Pool::build(pool, known.map(|known| &**known))?;
+            built.passes_credentials = pool.key.is_none() && !config.knows_callers();
+            pools.push(Arc::new(built));
         }
         let mut routes = Vec::new();
         for (topic, route) in config.routes.iter().enumerate() {
@@ -154,11 +171,25 @@ impl Snapshot {
             passthrough.push((one.prefix.clone(), Arc::new(route)));
         }
         let names = config.segments.iter().enumerate();
-        let segments = names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
+        let segments: Vec<_> =
+            names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
+        let callers = ArcSwap::from_pointee(Callers::read(&config, &segments)?);
+        let knows_callers = config.knows_callers();
         let known = previous.and_then(|previous| previous.issuer.as_ref());
         let issuer = config.identity.jwt.as_ref().map(|settings| Issuer::build(settings, known));
         let issuer = issuer.transpose().map_err(BuildError::Jwt)?;
-        Ok(Self { config, pools, routes, by_name, wildcard, passthrough, segments, issuer })
+        Ok(Self {
+            config,
+            pools,
+            routes,
+            by_name,
+            wildcard,
+            passthrough,
+            segments,
+            knows_callers,
+            callers,
+            issuer,
+        })
     }
 
     /// What a request head asks for, and for a path that goes to a pool as it is, the route there.
@@ -208,9 +239,19 @@ impl Snapshot {
         self.topics().position(|route| &*route.name == name)
     }
 
-    /// The segment of callers who are of no other.
-    pub(crate) fn anonymous(&self) -> &Segment {
-        &self.segments[self.config.anonymous]
+    /// The segment of callers who are of no other, if they are let in.
+    pub(crate) fn anonymous(&self) -> Option<&Segment> {
+        self.segments.get(self.config.anonymous?)
+    }
+
+    /// Who is known.
+    pub(crate) fn callers(&self) -> Guard<Arc<Callers>> {
+        self.callers.load()
+    }
+
+    /// From now on these are known, to calls that come.
+    pub(crate) fn replace_callers(&self, callers: Callers) {
+        self.callers.store(Arc::new(callers));
     }
 
     /// The place of a segment by its name.
@@ -223,11 +264,11 @@ impl Snapshot {
         self.wildcard.as_ref()
     }
 
-    /// The model names that a caller of this API may use, in the file's order.
-    pub(crate) fn known_models(&self, dialect: Dialect) -> Vec<String> {
+    /// The model names of this API that a caller may use, in the file's order.
+    pub(crate) fn known_models(&self, dialect: Dialect, may_use: impl Fn(&Route) -> bool) -> Vec<String> {
         self.routes
             .iter()
-            .filter(|route| &*route.name != WILDCARD_ROUTE && route.speaks(dialect))
+            .filter(|route| &*route.name != WILDCARD_ROUTE && route.speaks(dialect) && may_use(route))
             .map(|route| route.name.to_string())
             .collect()
     }
@@ -272,6 +313,7 @@ impl Pool {
             usage: pool.usage,
             non_streaming: pool.non_streaming,
             reach,
+            passes_credentials: credential.is_none(),
             credential,
         })
     }

@@ -21,6 +21,8 @@ pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     pub(crate) targets: Vec<Target>,
     pub(crate) canary: Vec<Canary>,
+    /// Indices of the segments whose callers may use it; all where there is none.
+    pub(crate) allow: Option<Box<[usize]>>,
     /// By segment.
     pub(crate) admissions: Vec<AdmissionMetrics>,
     /// Its place among [`super::Snapshot::topics`].
@@ -86,6 +88,7 @@ impl Route {
             name: route.name.as_str().into(),
             targets,
             canary: route.canary.clone(),
+            allow: route.allow.as_deref().map(Into::into),
             admissions,
             topic,
             answer_tokens: AtomicU32::new(ANSWER_TOKENS),
@@ -101,7 +104,7 @@ impl Route {
         passthrough: &router_core::config::Passthrough,
     ) -> Self {
         let pool = &pools[passthrough.pool];
-        let name = format!("passthrough:{}", passthrough.prefix);
+        let name = passthrough.topic();
         let patience = passthrough.timeout;
         let timeouts =
             RouteTimeouts { headers: patience, first_token: patience, answer: patience, idle: None };
@@ -120,6 +123,7 @@ impl Route {
             name: name.into(),
             targets: vec![target],
             canary: Vec::new(),
+            allow: None,
             topic,
             answer_tokens: AtomicU32::new(ANSWER_TOKENS),
         }

@@ -148,6 +148,7 @@ impl Segment {
             priority: Priority::Realtime,
             objective: Objective::default(),
             max_inflight_ratio: 1.0,
+            keys: Vec::new(),
         }
     }
 }

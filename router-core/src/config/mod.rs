@@ -20,6 +20,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod timeouts;
+mod timestamp;
 mod tree;
 mod upstreams;
 mod url;
@@ -29,8 +30,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use address::Address;
-pub use callers::Identity;
-pub use check::{load, load_with_files};
+pub use callers::{FileKey, Identity, Key};
+pub use check::{load, load_keys, load_with_files};
 pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT, SEGMENT_DEFAULT};
 pub use jwt::{Claims, JwksSource, Jwt};
 pub use overload::{
@@ -41,7 +42,8 @@ pub use problem::{FileUse, Loaded, Problem};
 pub use reference::{markdown, schema};
 pub use render::to_json;
 pub use timeouts::{RouteTimeouts, Timeouts};
-pub use tree::TEXT_BYTES_MAX;
+pub use timestamp::render_timestamp;
+pub use tree::{ITEMS_BYTES_MAX, TEXT_BYTES_MAX};
 pub use upstreams::{UpstreamArgument, from_upstreams};
 
 use crate::dialect::DialectSet;
@@ -70,9 +72,10 @@ pub struct Config {
     pub passthrough: Vec<Passthrough>,
     /// Classes of callers, in the file's order; at least one.
     pub segments: Vec<Segment>,
-    /// Index into [`Config::segments`] of the one that callers belong to who are of no other.
-    pub anonymous: usize,
-    /// How callers are known.
+    /// Index into [`Config::segments`] of the one that callers belong to who are of no other; `None` where those are
+    /// refused.
+    pub anonymous: Option<usize>,
+    /// Where callers are known from, besides the keys of the segments.
     pub identity: Identity,
 }
 
@@ -257,6 +260,8 @@ pub struct Route {
     pub when_full: WhenFull,
     /// How much may wait for it, and how long.
     pub queue: Queue,
+    /// Indices into [`Config::segments`] of those whose callers may use it; all if `None`.
+    pub allow: Option<Vec<usize>>,
 }
 
 /// One destination of a route.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::Endpoint;
+use super::{Endpoint, Key};
 
 /// A class of callers.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Segment {
     pub objective: Objective,
     /// Most of a pool's places that it may have at a time; above 0, at most 1.
     pub max_inflight_ratio: f64,
+    /// Keys by which its callers are known, in the file's order.
+    pub keys: Vec<Key>,
 }
 
 /// What stands between the segments of a full pool.

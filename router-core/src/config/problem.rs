@@ -20,6 +20,8 @@ pub enum FileUse {
     Secret,
     /// It holds certificates in PEM.
     Certificates,
+    /// It holds the keys of callers, as digests.
+    Keys,
     /// It holds a JSON Web Key Set.
     Jwks,
 }

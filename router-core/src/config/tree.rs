@@ -54,17 +54,44 @@ pub(super) fn is_null(plain: &str) -> bool {
 
 /// Reads one document. What keeps it from being read whole goes to `problems`.
 pub(super) fn parse(text: &str, problems: &mut Vec<Problem>) -> Option<Node> {
-    if text.len() > TEXT_BYTES_MAX {
-        problems.push(at((1, 1), format!("the file is larger than {} MiB", TEXT_BYTES_MAX >> 20)));
+    let bounds = Bounds { bytes: TEXT_BYTES_MAX, nodes: NODES_MAX };
+    read(text, bounds, problems, None)
+}
+
+/// Reads one document that is a list, and gives away each item of it as it comes: in the end the list itself is
+/// empty. What comes back is no list where the document is none.
+pub(super) fn parse_items(
+    text: &str,
+    problems: &mut Vec<Problem>,
+    mut each: impl FnMut(&Node),
+) -> Option<Node> {
+    let bounds = Bounds { bytes: ITEMS_BYTES_MAX, nodes: ITEMS_NODES_MAX };
+    read(text, bounds, problems, Some(&mut each))
+}
+
+/// How much of a document is taken.
+#[derive(Clone, Copy)]
+struct Bounds {
+    bytes: usize,
+    nodes: usize,
+}
+
+/// Takes the items of a list.
+type Each<'e> = Option<&'e mut dyn FnMut(&Node)>;
+
+fn read(text: &str, bounds: Bounds, problems: &mut Vec<Problem>, each: Each<'_>) -> Option<Node> {
+    if text.len() > bounds.bytes {
+        problems.push(at((1, 1), format!("the file is larger than {} MiB", bounds.bytes >> 20)));
         return None;
     }
-    match build(text, problems) {
+    let nothing = if each.is_some() { no_items() } else { empty() };
+    match build(text, bounds, problems, each) {
         Ok(Some(Node { value: Value::Scalar { text, plain: true }, .. })) if is_null(&text) => {
-            problems.push(empty());
+            problems.push(nothing);
             None
         }
         Ok(None) => {
-            problems.push(empty());
+            problems.push(nothing);
             None
         }
         Ok(root) => root,
@@ -75,13 +102,18 @@ pub(super) fn parse(text: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     }
 }
 
-fn build(text: &str, problems: &mut Vec<Problem>) -> Result<Option<Node>, Problem> {
+fn build(
+    text: &str,
+    bounds: Bounds,
+    problems: &mut Vec<Problem>,
+    each: Each<'_>,
+) -> Result<Option<Node>, Problem> {
     let options = granit_parser::options! {
         emit_comments: false,
         flow_nesting_limit: DEPTH_MAX,
         block_nesting_limit: DEPTH_MAX,
     };
-    let mut builder = Builder::default();
+    let mut builder = Builder { nodes_max: bounds.nodes, each, ..Builder::default() };
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = next.map_err(|error| syntax(&error, text))?;
         if matches!(event, Event::DocumentStart(..)) && builder.root.is_some() {
@@ -96,13 +128,16 @@ fn build(text: &str, problems: &mut Vec<Problem>) -> Result<Option<Node>, Proble
 
 /// Puts the parser's events together.
 #[derive(Default)]
-struct Builder {
+struct Builder<'e> {
     /// Collections that are not closed yet, outermost first.
     open: Vec<Open>,
     /// Finished nodes that an alias may repeat.
     anchors: BTreeMap<usize, Node>,
     root: Option<Node>,
     nodes: usize,
+    nodes_max: usize,
+    /// Takes the items of the outermost list, which are not kept then.
+    each: Each<'e>,
 }
 
 /// A collection that is not closed yet. A mapping's children stand in one row: key, value, key, value.
@@ -112,7 +147,7 @@ struct Open {
     anchor: usize,
 }
 
-impl Builder {
+impl Builder<'_> {
     fn on_event(&mut self, event: Event<'_>, start: Marker) -> Result<(), Problem> {
         let position = position(start);
         match event {
@@ -179,17 +214,21 @@ impl Builder {
             self.spend(count(&node), position)?;
             self.anchors.insert(anchor, node.clone());
         }
-        match self.open.last_mut() {
-            Some(parent) => parent.children.push(node),
-            None => self.root = Some(node),
+        let outermost = self.open.len() == 1;
+        match (self.open.last_mut(), &mut self.each) {
+            (Some(Open { node: Node { value: Value::Sequence(_), .. }, .. }), Some(each)) if outermost => {
+                each(&node);
+            }
+            (Some(parent), _) => parent.children.push(node),
+            (None, _) => self.root = Some(node),
         }
         Ok(())
     }
 
     fn spend(&mut self, nodes: usize, position: (usize, usize)) -> Result<(), Problem> {
         self.nodes += nodes;
-        if self.nodes > NODES_MAX {
-            let message = format!("more than {NODES_MAX} keys and values, with what aliases repeat");
+        if self.nodes > self.nodes_max {
+            let message = format!("more than {} keys and values, with what aliases repeat", self.nodes_max);
             return Err(at(position, message));
         }
         Ok(())
@@ -249,12 +288,21 @@ fn empty() -> Problem {
     Problem { help, ..at((1, 1), "the file is empty") }
 }
 
+fn no_items() -> Problem {
+    let help = Some("a list without items is `[]`".to_owned());
+    Problem { help, ..at((1, 1), "the file is empty") }
+}
+
 fn at((line, column): (usize, usize), message: impl Into<String>) -> Problem {
     Problem { line, column, path: String::new(), message: message.into(), help: None }
 }
 
 /// Largest file: a thousand routes are a tenth of it.
 pub const TEXT_BYTES_MAX: usize = 4 << 20;
+/// Largest file that is a list: half a million keys.
+pub const ITEMS_BYTES_MAX: usize = 64 << 20;
+/// Most keys and values of one, which are not kept.
+const ITEMS_NODES_MAX: usize = 8_000_000;
 /// Longest single value: far above any path or name, far below what repeated reading would make slow.
 const SCALAR_BYTES_MAX: usize = 16 << 10;
 /// Most keys and values: a target takes seven of them.

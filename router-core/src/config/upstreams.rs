@@ -84,10 +84,11 @@ pub fn from_upstreams(upstreams: &[UpstreamArgument], key_env: Option<&str>) -> 
             timeouts: RouteTimeouts::default(),
             when_full: WhenFull::Spill,
             queue: Queue::default(),
+            allow: None,
         }],
         passthrough: Vec::new(),
         segments: vec![Segment::new(SEGMENT_DEFAULT)],
-        anonymous: 0,
+        anonymous: Some(0),
         identity: Identity::default(),
     })
 }

@@ -6,10 +6,12 @@ mod openai;
 mod passthrough;
 mod refusal;
 mod shed;
+mod unidentified;
 
 pub use passthrough::passthrough;
 pub use refusal::{Reason, Refusal, Source};
 pub use shed::{RetryHint, Shed, retry_hint};
+pub use unidentified::Unidentified;
 
 /// An API's wire shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

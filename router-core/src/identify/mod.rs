@@ -1,10 +1,11 @@
 //! What does a request body say that routing depends on? Reads it once, judges it strictly, and edits it
-//! without rewriting it: the bytes that are judged are the bytes that are sent. Never keeps a body. The
-//! gateway's half, which reads the body off the socket, is `gateway/src/path/identify/`.
+//! without rewriting it: the bytes that are judged are the bytes that are sent. Never keeps a body. And who calls, and
+//! may it? The gateway's half, which reads heads and bodies off the socket, is `gateway/src/path/identify/`.
 //!
 //! The walk through the text is the module `json`; a parsed and rewritten tree would cost ten times as much and forget
 //! key order and number formats.
 
+mod callers;
 mod json;
 pub mod jwt;
 mod streamed;
@@ -20,6 +21,7 @@ use memchr::memchr_iter;
 use self::json::{Cursor, Fault, Text};
 use crate::dialect::Reason;
 
+pub use self::callers::{Digest, KeyTable, Rights, Verdict};
 pub use self::streamed::as_stream;
 
 /// The keys that are read.

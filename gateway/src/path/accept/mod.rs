@@ -109,7 +109,7 @@ impl<S> Accept<S> {
     fn open(&self, head: &Parts, origin: Origin, started: Instant) -> Open {
         let open = Account::open(self.gateway.telemetry.clone(), origin, started);
         // Until somebody is identified, everybody is anybody.
-        open.account().facts().segment = Some(self.gateway.snapshot().anonymous().clone());
+        open.account().facts().segment = self.gateway.snapshot().anonymous().cloned();
         note_headers(&self.gateway, open.account(), &head.headers);
         open
     }

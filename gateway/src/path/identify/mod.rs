@@ -1,10 +1,13 @@
-//! Reads the body once, under its limits, has `router_core::identify` judge it, and finds the route. Behind
+//! Finds out who calls, by the head alone. Then reads the body once, under its limits, has `router_core::identify` judge it, and finds the route. Behind
 //! this room nothing is unknown about a call. Lists the models where that is what was asked for.
 
 mod body;
+mod credential;
+mod guard;
 mod jwt;
 mod memory;
 mod models;
+mod who;
 mod words;
 
 use std::ops::Range;
@@ -18,19 +21,20 @@ use http::request::Parts;
 use router_core::config::NonStreaming;
 use router_core::dialect::{Intent, Operation, Reason};
 use router_core::identify::{Edit, as_stream, scan};
-use router_core::overload::ask::{self, Ask};
+use router_core::overload::ask::Ask;
 use router_core::overload::estimate::sampled;
 use tower::Service;
-use words::Words;
+use who::{Who, who};
 
-use super::accept::{Origin, discard};
+use super::accept::discard;
 use super::dialect::Known;
 use super::stream::AnswerBody;
 use super::telemetry::Account;
 use super::{Failure, Reply, Walk};
 use crate::gateway::Gateway;
-use crate::snapshot::{Route, Segment, Snapshot, Target};
+use crate::snapshot::{Caller, Route, Segment, Snapshot, Target};
 
+pub(crate) use guard::Guard;
 pub(crate) use jwt::{Issuer, Keeper, try_jwks};
 pub(crate) use memory::{BodyMemory, Reservation};
 pub(crate) use models::Catalogue;
@@ -42,6 +46,9 @@ pub(crate) struct Call {
     pub(crate) head: Box<Parts>,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) segment: Segment,
+    /// Who calls, if it is known.
+    #[expect(dead_code, reason = "the rooms behind decide by it: quotas of keys")]
+    pub(crate) caller: Option<Arc<Caller>>,
     /// What its headers ask for.
     pub(crate) ask: Ask,
     /// About how long its prompt is.
@@ -106,32 +113,20 @@ where
 
 async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failure> {
     let Known { account, intent, passthrough, head, body } = request;
-    if passthrough.is_none() && body::is_encoded(&head.headers) {
-        discard(body, &head);
-        return Err(Reason::EncodedBody.into());
-    }
     // One snapshot for the whole judgement, whatever is reloaded while the body comes.
     let snapshot = Arc::clone(&gateway.snapshot());
-    let bearer = match &snapshot.issuer {
-        // What is rare is kept apart, so that every call's future stays small.
-        Some(issuer) => match jwt::bearer(issuer, &gateway.telemetry, &head).await {
-            Ok(bearer) => bearer,
-            Err(failure) => {
-                discard(body, &head);
-                return Err(failure);
-            }
-        },
-        None => None,
-    };
-    let (segment, ask) = match who(&snapshot, &account.origin, &head) {
-        Ok(known) => known,
-        Err(reason) => {
+    let judged = who(gateway, &snapshot, &account, &head).await.and_then(|who| match &passthrough {
+        Some(route) if !who.may_use(route) => Err(Reason::RouteForbidden { model: None }.into()),
+        None if body::is_encoded(&head.headers) => Err(Reason::EncodedBody.into()),
+        _ => Ok(who),
+    });
+    let who = match judged {
+        Ok(who) => who,
+        Err(failure) => {
             discard(body, &head);
-            return Err(reason.into());
+            return Err(failure);
         }
     };
-    let segment = bearer.map_or(segment, |index| snapshot.segments[index].clone());
-    account.facts().segment = Some(segment.clone());
     let waited = Instant::now();
     let body = body::read(body, &head, &gateway.body_memory, &snapshot.config.limits).await;
     account.facts().body_wait = waited.elapsed();
@@ -146,7 +141,7 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
         Some(route) => {
             Found { route: still_there(&route, &snapshot)?, model_span: 0..0, ask_usage: None, stream: false }
         }
-        None => look_into(&body, &snapshot, intent)?,
+        None => look_into(&body, &snapshot, &who, intent)?,
     };
     let Found { route, model_span, ask_usage, stream } = found;
     {
@@ -160,12 +155,14 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
         true => as_stream(&body, intent.operation),
         false => None,
     };
+    let Who { caller, segment, ask } = who;
     let call = Call {
         account,
         intent,
         head,
         snapshot,
         segment,
+        caller,
         ask,
         prompt_tokens,
         body,
@@ -186,30 +183,21 @@ struct Found {
     stream: bool,
 }
 
-/// Who calls, and what for, by the head alone.
-fn who(snapshot: &Snapshot, origin: &Origin, head: &Parts) -> Result<(Segment, Ask), Reason> {
-    let words = Words::of(&head.headers, origin.trusted)?;
-    let ask = Ask::read(|name| words.get(name))?;
-    let config = &snapshot.config;
-    let index = match words.get(ask::SEGMENT).filter(|_| origin.trusted) {
-        Some(named) => ask::segment(named, &config.segments)?,
-        None => config.anonymous,
-    };
-    Ok((snapshot.segments[index].clone(), ask))
-}
-
 /// A prefix may have gone since its path was recognised.
 fn still_there(route: &Route, snapshot: &Snapshot) -> Result<Arc<Route>, Reason> {
     let found = snapshot.topics().find(|known| known.name == route.name);
     found.cloned().ok_or(Reason::UnknownPath)
 }
 
-fn look_into(body: &[u8], snapshot: &Snapshot, intent: Intent) -> Result<Found, Reason> {
+fn look_into(body: &[u8], snapshot: &Snapshot, who: &Who, intent: Intent) -> Result<Found, Reason> {
     let scan = scan(body)?;
     let route = snapshot.route(&scan.model).filter(|route| route.speaks(intent.dialect));
     let Some(route) = route.cloned() else {
-        let known = snapshot.known_models(intent.dialect);
+        let known = snapshot.known_models(intent.dialect, |route| who.may_use(route));
         return Err(Reason::UnknownModel { model: scan.model.into_owned(), known });
     };
+    if !who.may_use(&route) {
+        return Err(Reason::RouteForbidden { model: Some(scan.model.into_owned()) });
+    }
     Ok(Found { route, model_span: scan.model_span, ask_usage: scan.ask_usage, stream: scan.stream })
 }

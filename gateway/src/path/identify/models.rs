@@ -16,12 +16,13 @@ use router_core::identify::Rope;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::who::who;
 use crate::gateway::Gateway;
 use crate::path::dialect::Known;
 use crate::path::send::{self, Clocks, Connections};
 use crate::path::stream::AnswerBody;
 use crate::path::{Failure, Reply, select};
-use crate::snapshot::Pool;
+use crate::snapshot::{Pool, Snapshot};
 
 /// How long an upstream's list is kept: model servers change theirs when they start, not in between.
 const KEPT: Duration = Duration::from_secs(10);
@@ -62,14 +63,20 @@ enum Listed {
 /// The models that the caller may ask for.
 pub(super) async fn list(gateway: &Gateway, request: &Known) -> Reply {
     let dialect = request.intent.dialect;
-    let names = gateway.snapshot().known_models(dialect);
-    let credential = credential(&request.head.headers);
+    let snapshot = Arc::clone(&gateway.snapshot());
+    let who = who(gateway, &snapshot, &request.account, &request.head).await?;
+    let names = snapshot.known_models(dialect, |route| who.may_use(route));
+    if !snapshot.wildcard().is_some_and(|route| who.may_use(route)) {
+        return Ok(json(dialect.model_list(&names, Vec::new())));
+    }
+    let credential =
+        if snapshot.knows_callers { Credential::default() } else { credential(&request.head.headers) };
     let kept = gateway.catalogue.kept(dialect, &credential);
     let models = match kept {
         Some(models) => models,
         None => {
             let asked = Instant::now();
-            let answer = ask(gateway, request, &names).await;
+            let answer = ask(&snapshot, request, &names).await;
             request.account.facts().upstream = Some(asked.elapsed());
             let models = match answer {
                 Ok(Listed::Models(models)) => models,
@@ -89,14 +96,21 @@ pub(super) async fn list(gateway: &Gateway, request: &Known) -> Reply {
 pub(super) async fn one(gateway: &Gateway, request: &Known) -> Reply {
     let dialect = request.intent.dialect;
     let id = model_id(request.head.uri.path()).unwrap_or_default();
-    let names = gateway.snapshot().known_models(dialect);
+    let snapshot = Arc::clone(&gateway.snapshot());
+    let who = who(gateway, &snapshot, &request.account, &request.head).await?;
+    let names = snapshot.known_models(dialect, |route| who.may_use(route));
     if names.contains(&id) {
         return Ok(json(dialect.model(&id)));
     }
+    let named = snapshot.known_models(dialect, |_| true).contains(&id);
     let mut reply: Reply = Err(Reason::UnknownModel { model: id, known: names }.into());
+    // What has a route of its own is not asked for elsewhere, whoever may use it.
+    if named || !snapshot.wildcard().is_some_and(|route| who.may_use(route)) {
+        return reply;
+    }
     let path = request.head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let asked = Instant::now();
-    for pool in wildcard_pools(gateway, dialect) {
+    for pool in wildcard_pools(&snapshot, dialect) {
         reply = get(request, &pool, path.clone(), PATIENCE)
             .await
             .map(|(head, body)| passed_on(head.status, head.headers.get(CONTENT_TYPE), body));
@@ -109,14 +123,15 @@ pub(super) async fn one(gateway: &Gateway, request: &Known) -> Reply {
 }
 
 /// Asks every pool of the route `*` that speaks the caller's API for models that Weir has no name for.
-async fn ask(gateway: &Gateway, request: &Known, names: &[String]) -> Result<Listed, Failure> {
+async fn ask(snapshot: &Snapshot, request: &Known, names: &[String]) -> Result<Listed, Failure> {
     let dialect = request.intent.dialect;
-    let pools = wildcard_pools(gateway, dialect);
+    let pools = wildcard_pools(snapshot, dialect);
     if pools.is_empty() {
         return Ok(Listed::Models(Vec::new()));
     }
     let patience = if names.is_empty() { PATIENCE } else { PATIENCE_WITH_NAMES };
-    let mut seen: HashSet<String> = names.iter().cloned().collect();
+    // Names with routes of their own, whoever may use those.
+    let mut seen: HashSet<String> = snapshot.known_models(dialect, |_| true).into_iter().collect();
     let mut models: Vec<Value> = Vec::new();
     let (mut listed, mut other) = (false, None);
     for answer in join_all(pools.iter().map(|pool| ask_pool(request, pool, patience))).await {
@@ -146,9 +161,8 @@ async fn ask_pool(request: &Known, pool: &Pool, patience: Duration) -> Result<Li
 }
 
 /// The pools of the route `*` that speak the caller's API, each once.
-fn wildcard_pools(gateway: &Gateway, dialect: Dialect) -> Vec<Arc<Pool>> {
+fn wildcard_pools(snapshot: &Snapshot, dialect: Dialect) -> Vec<Arc<Pool>> {
     let mut pools: Vec<Arc<Pool>> = Vec::new();
-    let snapshot = gateway.snapshot();
     for target in snapshot.wildcard().iter().flat_map(|route| &route.targets) {
         let new = !pools.iter().any(|pool| Arc::ptr_eq(pool, &target.pool));
         if new && target.pool.dialects.contains(dialect) {

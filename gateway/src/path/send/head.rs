@@ -61,10 +61,12 @@ pub(crate) fn to_upstream(
         // The answer is watched in passing, and can be only where it is not compressed.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
-    if let Some(credential) = &pool.credential {
+    if !pool.passes_credentials {
         for name in &CREDENTIALS {
             headers.remove(name);
         }
+    }
+    if let Some(credential) = &pool.credential {
         match dialect {
             Dialect::OpenAi | Dialect::Passthrough => {
                 headers.insert(AUTHORIZATION, credential.bearer().clone())

@@ -215,7 +215,7 @@ pub(crate) fn check(response: &Response<Incoming>, pool: &Pool) -> Result<(), Fa
             Err(Failure::new(Reason::BadResponse, "the upstream switched protocols without being asked"))
         }
         // The caller's own key was not at fault, and must not be told that it was.
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if pool.credential.is_some() => Err(Failure::new(
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !pool.passes_credentials => Err(Failure::new(
             Reason::BadResponse,
             format!("the upstream refused the key of pool {}: {}", pool.name, response.status()),
         )),

@@ -8,7 +8,7 @@ use router_core::stream::Summary;
 
 use super::{Limit, Record, Shared};
 use crate::path::accept::Origin;
-use crate::snapshot::{Route, Segment};
+use crate::snapshot::{Caller, Route, Segment};
 
 /// One call, from its head to the last byte of its answer.
 #[derive(Debug)]
@@ -26,8 +26,10 @@ pub(crate) struct Facts {
     /// Method and path, for calls that no API knows.
     pub(crate) unknown: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
-    /// Who calls.
+    /// The caller's segment.
     pub(crate) segment: Option<Segment>,
+    /// Who calls, if it is known.
+    pub(crate) caller: Option<Arc<Caller>>,
     pub(crate) route: Option<Arc<Route>>,
     /// Index into the route's targets.
     pub(crate) target: Option<usize>,

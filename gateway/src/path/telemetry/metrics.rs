@@ -44,6 +44,10 @@ pub(crate) struct Metrics {
     limit_hits: [IntCounter; Limit::ALL.len()],
     /// 1 if the last reload succeeded, or none was asked for.
     pub(crate) reload_succeeded: IntGauge,
+    /// 1 if the file of keys that was read last is in force, or there is none.
+    pub(crate) keys_succeeded: IntGauge,
+    /// Keys that are known.
+    pub(crate) keys: IntGauge,
     /// Counts the configurations that were put into force, from 1.
     pub(crate) revision: IntGauge,
     pub(crate) panics: IntCounter,
@@ -71,10 +75,12 @@ pub(crate) enum Limit {
     Answer,
     /// What one HTTP/2 connection may do that serves no call.
     Flood,
+    /// Keys from one address that are nobody's.
+    UnknownKeys,
 }
 
 impl Limit {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Head,
         Self::Uri,
         Self::Body,
@@ -91,6 +97,7 @@ impl Limit {
         Self::UpstreamIdle,
         Self::Answer,
         Self::Flood,
+        Self::UnknownKeys,
     ];
 
     const fn name(self) -> &'static str {
@@ -111,6 +118,7 @@ impl Limit {
             Self::UpstreamIdle => "upstream_idle",
             Self::Answer => "answer",
             Self::Flood => "flood",
+            Self::UnknownKeys => "unknown_keys",
         }
     }
 }
@@ -185,6 +193,16 @@ impl Metrics {
                 &registry,
                 "config_last_reload_success",
                 "Whether the last reload succeeded.",
+            )?,
+            keys_succeeded: gauge(
+                &registry,
+                "keys_last_reload_success",
+                "Whether the file of keys that was read last is in force.",
+            )?,
+            keys: gauge(
+                &registry,
+                "keys",
+                "Keys of callers that are known, those that have expired among them.",
             )?,
             revision: gauge(&registry, "config_revision", "Configurations put into force so far.")?,
             panics: counter(&registry, "panics_total", "Mistakes of Weir's own that ended a request.")?,

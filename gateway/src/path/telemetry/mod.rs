@@ -45,6 +45,12 @@ impl Telemetry {
         self.log.set_style(LogStyle::of(logged.format));
     }
 
+    /// So many keys are known from now on: the file of keys, if there is one, could be read.
+    pub(crate) fn keys_in_force(&self, keys: usize) {
+        self.metrics.keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+        self.metrics.keys_succeeded.set(1);
+    }
+
     /// From now on answers that come whole are broken off.
     pub(crate) fn hurry(&self) {
         self.stopping.store(Stopping::Whole as u8, Ordering::Relaxed);

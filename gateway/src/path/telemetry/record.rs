@@ -36,6 +36,7 @@ impl Record {
         line.word("operation", facts.intent.map(|intent| intent.operation.name()));
         line.text("unknown", facts.unknown.as_deref());
         line.text("segment", facts.segment.as_ref().map(|segment| &*segment.name));
+        line.text("caller", facts.caller.as_ref().map(|caller| &*caller.id));
         line.text("route", facts.route.as_ref().map(|route| &*route.name));
         line.text("target", self.target_label());
         line.text("endpoint", facts.endpoint.as_deref());
@@ -81,6 +82,7 @@ impl Record {
                 write!(line, " {name}={value}").unwrap_or_default();
             }
         };
+        add("caller", facts.caller.as_ref().map(|caller| caller.id.to_string()));
         add("first_token_ms", facts.first_token.map(|time| time.as_millis().to_string()));
         add("tokens", facts.summary.usage.map(|usage| usage.completion_tokens.to_string()));
         add("reason", facts.reason.map(str::to_owned));

@@ -5,6 +5,7 @@
 //! ([`Reader`]) knows how to take fields, lists and texts out of the tree; the sections of the file say
 //! which ones they want.
 
+mod callers;
 mod concurrency;
 mod doors;
 mod identity;
@@ -23,7 +24,8 @@ mod values;
 use std::path::Path;
 
 use super::problem::{FileUse, Loaded, Problem};
-use super::{Config, reference, tree};
+use super::{Config, Passthrough, reference, tree};
+pub use callers::load_keys;
 use concurrency::Users;
 use reader::{At, Reader};
 
@@ -66,9 +68,12 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let drain = service::drain(reader, &fields);
     let log = service::log(reader, &fields);
     let mut pools = pools::pools(reader, &fields);
-    let routes = routes::routes(reader, &fields, pools.as_deref());
+    let mut segments = segments::segments(reader, &fields);
+    let routes = routes::routes(reader, &fields, pools.as_deref(), &segments);
     let passthrough = passthrough::passthrough(reader, &fields, pools.as_deref());
-    let segments = segments::segments(reader, &fields);
+    let topics = routes.iter().map(|route| route.name.clone());
+    let topics = topics.chain(passthrough.iter().map(Passthrough::topic)).collect();
+    callers::keys(reader, &fields, &mut segments, topics);
     let anonymous = segments::anonymous(reader, &fields, &segments);
     let identity = identity::identity(reader, &fields, &segments);
     let users = Users { routes: &routes, passthrough: &passthrough };

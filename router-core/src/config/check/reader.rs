@@ -16,7 +16,7 @@ use crate::config::tree::{Node, Value, is_null};
 pub(super) struct At<'n> {
     pub(super) node: &'n Node,
     pub(super) path: Rc<str>,
-    /// Whether it stands under a pool's `key`, so that no message may repeat a part of it.
+    /// Whether it may hold a secret, as what stands under a pool's `key`: no message may repeat a part of it.
     pub(super) secret: bool,
 }
 
@@ -59,7 +59,7 @@ impl<'n> At<'n> {
         Self { node, path: path.into(), secret: self.secret }
     }
 
-    fn item(&self, index: usize, node: &'n Node) -> Self {
+    pub(super) fn item(&self, index: usize, node: &'n Node) -> Self {
         Self { node, path: format!("{}[{index}]", self.path).into(), secret: self.secret }
     }
 
@@ -106,6 +106,11 @@ impl<'e> Reader<'e> {
     /// Whether nothing is wrong so far.
     pub(super) fn is_content(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// Whether so much is wrong that more of it would help nobody.
+    pub(super) fn has_enough(&self) -> bool {
+        self.problems.len() >= PROBLEMS_ENOUGH
     }
 
     pub(super) fn refuse(&mut self, at: &At<'_>, complaint: Complaint) {
@@ -268,5 +273,7 @@ fn looks_like_text(plain: &str) -> bool {
     !is_null(plain) && !boolean && !number
 }
 
+/// As many problems of a long list as anybody reads at a time.
+const PROBLEMS_ENOUGH: usize = 100;
 /// Longer keys are shortened in paths.
 const SEGMENT_BYTES_MAX: usize = 60;

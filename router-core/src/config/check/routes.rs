@@ -1,15 +1,21 @@
 //! The section `routes`: the model names that clients ask for, and where their calls go.
 
+use super::callers::one_of;
 use super::reader::{At, Entry, Fields, Reader};
 use super::{passthrough, pools, timeouts};
 use crate::config::bounds::{TARGETS_MAX, WAIT, WAITING, WAITING_TOKENS};
 use crate::config::problem::Complaint;
 use crate::config::reference::ROUTE_NAMES_TAKEN;
-use crate::config::{Canary, Pool, Queue, Route, Target, WhenFull, reference, scalar, weights};
+use crate::config::{Canary, Pool, Queue, Route, Segment, Target, WhenFull, reference, scalar, weights};
 
 /// The routes of the file: at least one, unless other paths lead to a pool. `pools` is `None` where no names of pools
 /// are known, so that not every target is reported for it.
-pub(super) fn routes(reader: &mut Reader<'_>, top: &Fields<'_>, pools: Option<&[Pool]>) -> Vec<Route> {
+pub(super) fn routes(
+    reader: &mut Reader<'_>,
+    top: &Fields<'_>,
+    pools: Option<&[Pool]>,
+    segments: &[Segment],
+) -> Vec<Route> {
     let optional = passthrough::is_there(top);
     if optional && top.get("routes").is_none() {
         return Vec::new();
@@ -25,7 +31,8 @@ pub(super) fn routes(reader: &mut Reader<'_>, top: &Fields<'_>, pools: Option<&[
             reader.refuse(key, complaint);
         }
         if let Some(fields) = reader.fields(value, &reference::ROUTE) {
-            routes.push(route(reader, &fields, name, pools));
+            let allow = fields.get("allow").map(|at| allow(reader, at, segments));
+            routes.push(Route { allow, ..route(reader, &fields, name, pools) });
         }
     }
     routes
@@ -47,6 +54,7 @@ fn route(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str, pools: Option
         timeouts: timeouts::of_route(reader, fields),
         when_full: WhenFull::Spill,
         queue: fields.get("queue").map(|at| queue(reader, at)).unwrap_or_default(),
+        allow: None,
     };
     let words = WhenFull::ALL.map(|way| (way.name(), way));
     route.when_full = reader.word(fields, "when_full", &words).unwrap_or(route.when_full);
@@ -68,6 +76,26 @@ fn route(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str, pools: Option
         }
     }
     route
+}
+
+/// Indices of the segments whose callers may use a route.
+fn allow(reader: &mut Reader<'_>, at: &At<'_>, segments: &[Segment]) -> Vec<usize> {
+    let items = reader.items(at);
+    if items.as_ref().is_some_and(Vec::is_empty) {
+        let complaint = Complaint::new("a route that no segment may use");
+        reader.refuse(at, complaint.help("leave `allow` out for a route that all may use"));
+    }
+    let names: Vec<_> = segments.iter().map(|segment| segment.name.clone()).collect();
+    let mut allowed = Vec::new();
+    for item in items.unwrap_or_default() {
+        let index = reader.value(&item, "the name of a segment", |name| one_of(name, "segment", &names));
+        let Some(index) = index else { continue };
+        if allowed.contains(&index) && !names.is_empty() {
+            reader.refuse(&item, Complaint::new("this segment is listed twice"));
+        }
+        allowed.push(index);
+    }
+    allowed
 }
 
 fn queue(reader: &mut Reader<'_>, at: &At<'_>) -> Queue {

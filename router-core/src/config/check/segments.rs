@@ -1,10 +1,10 @@
 //! The sections `segments` and `anonymous`: classes of callers.
 
+use super::callers::{self, one_of};
 use super::reader::{At, Entry, Fields, Reader};
 use crate::config::bounds::{FIRST_TOKEN, INFLIGHT_RATIO, INTER_TOKEN, SHARE};
-use crate::config::problem::{Complaint, shown};
+use crate::config::problem::Complaint;
 use crate::config::reference::SEGMENT_NAMES_TAKEN;
-use crate::config::suggest::nearest;
 use crate::config::{Objective, Order, Priority, SEGMENT_DEFAULT, Segment, reference, scalar};
 
 /// The segments of the file, each in its place even if something is wrong with it. Without the section there is
@@ -59,41 +59,23 @@ fn objective(reader: &mut Reader<'_>, at: &At<'_>) -> Objective {
     }
 }
 
-/// The place of the segment of callers that are of no other.
-pub(super) fn anonymous(reader: &mut Reader<'_>, top: &Fields<'_>, segments: &[Segment]) -> usize {
+/// The place of the segment of callers that are of no other; none where they are refused.
+pub(super) fn anonymous(reader: &mut Reader<'_>, top: &Fields<'_>, segments: &[Segment]) -> Option<usize> {
     if let Some(at) = top.get("anonymous") {
-        return reader.value(at, "the name of a segment", |name| index(name, segments)).unwrap_or(0);
+        let names: Vec<_> = segments.iter().map(|segment| segment.name.clone()).collect();
+        let said = reader.value(at, "the name of a segment, or `refuse`", |name| match name {
+            "refuse" => Ok(None),
+            name => one_of(name, "segment", &names).map(Some),
+        });
+        return said.unwrap_or(Some(0));
+    }
+    if callers::are_known(top) {
+        return None;
     }
     if let (Some(at), true) = (top.get("segments"), segments.len() > 1 && !top.misses("anonymous")) {
         let complaint = Complaint::new("several segments, and none is said to be that of all other callers");
         let first = &segments[0].name;
         reader.refuse(at, complaint.help(format!("`anonymous` names it, as in `anonymous: {first}`")));
     }
-    0
+    Some(0)
 }
-
-fn index(name: &str, segments: &[Segment]) -> Result<usize, Complaint> {
-    if name == "refuse" {
-        return Err(Complaint::new("`refuse` is not supported by this version")
-            .help("it needs keys by which callers are known, and there are none yet"));
-    }
-    if let Some(index) = segments.iter().position(|segment| segment.name == name) {
-        return Ok(index);
-    }
-    // The section is refused as such.
-    if segments.is_empty() {
-        return Ok(0);
-    }
-    let names = segments.iter().map(|segment| segment.name.as_str());
-    Err(match nearest(name, names.clone()) {
-        Some(near) => Complaint::new(format!("no segment {}, did you mean {}?", shown(name), shown(near))),
-        None => {
-            let known: Vec<_> = names.take(NAMES_SHOWN_MAX).map(shown).collect();
-            Complaint::new(format!("no segment {}", shown(name)))
-                .help(format!("the segments are {}", known.join(", ")))
-        }
-    })
-}
-
-/// So many names help; more hide the message.
-const NAMES_SHOWN_MAX: usize = 8;

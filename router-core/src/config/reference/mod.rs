@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub(super) use concurrency::{CONCURRENCY, LIMIT_PARAMS, MIN_RTT_PARAMS};
-pub(super) use identity::IDENTITY;
+pub(super) use identity::{FILE_KEY, IDENTITY, SEGMENT_KEY};
 pub(super) use jwt::{CLAIMS, JWT};
 pub use markdown::markdown;
 pub(super) use pools::{BATCH, BULKHEAD, ENDPOINT, GAUGES, KEY, POOL, POOL_TIMEOUTS};
@@ -147,6 +147,7 @@ fn defaults() -> Value {
         timeouts: RouteTimeouts::default(),
         when_full: WhenFull::Spill,
         queue: Queue::default(),
+        allow: None,
     };
     render::to_json(&Config {
         listen: vec![Listen::default()],
@@ -158,8 +159,8 @@ fn defaults() -> Value {
         routes: vec![route],
         passthrough: Vec::new(),
         segments: vec![Segment::new(NAME)],
-        anonymous: 0,
-        identity: Identity { jwt: Some(Jwt::example()) },
+        anonymous: Some(0),
+        identity: Identity { keys_file: None, jwt: Some(Jwt::example()) },
     })
 }
 
@@ -233,15 +234,18 @@ pub(super) static TOP: Section = Section {
         },
         Key {
             name: "anonymous",
-            kind: Kind::Text(&texts::SEGMENT),
-            without: Without::Told("the only segment; needed if there are several"),
-            about: "The segment of callers that are of no other: everybody, but for those whom a listener with `trust_headers` lets name one.",
+            kind: Kind::Text(&texts::ANONYMOUS),
+            without: Without::Told(
+                "`refuse` once any key is configured; before that the only segment, and needed if there are several",
+            ),
+            about: "The segment of callers that come without a key, and that no listener with `trust_headers` lets name one. `refuse` answers them 401. \
+                    A key that is not known is 401 in either case; before any key is configured, credentials are not looked at.",
         },
         Key {
             name: "identity",
             kind: Kind::Section(&IDENTITY),
-            without: Without::Told("callers are known by nothing else"),
-            about: "How callers are known.",
+            without: Without::Told("only the keys of the segments are known"),
+            about: "Where callers are known from, besides the keys of the segments.",
         },
     ],
     later: &["quota_store", "degrade", "backpressure", "audit", "runtime", "policy", "trace"],

@@ -41,8 +41,14 @@ pub(in crate::config) static ROUTE: Section = Section {
             without: Without::Told("the defaults below"),
             about: "How much may wait while every endpoint is busy, and how long. `weir_queued` and `weir_queue_wait_seconds` show it.",
         },
+        Key {
+            name: "allow",
+            kind: Kind::List(&Kind::Text(&texts::SEGMENT), Items { least: 1, most: None, unique: true }),
+            without: Without::Told("all segments"),
+            about: "The segments whose callers may use it. Others are answered 403, and it is in no list of models for them.",
+        },
     ],
-    later: &["fallback", "retry", "degrade", "hedge", "allow"],
+    later: &["fallback", "retry", "degrade", "hedge"],
 };
 
 pub(in crate::config) static QUEUE: Section = Section {

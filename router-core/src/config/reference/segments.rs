@@ -1,14 +1,21 @@
 //! The section about segments: classes of callers.
 
-use super::{Key, Kind, Section, Without};
+use super::{Items, Key, Kind, SEGMENT_KEY, Section, Without};
 use crate::config::bounds::{FIRST_TOKEN, INFLIGHT_RATIO, INTER_TOKEN, SHARE};
 use crate::config::{Order, Priority};
 
 pub(in crate::config) static SEGMENT: Section = Section {
     place: "segments.NAME",
-    about: "`NAME` is 1 to 64 letters, digits, `.`, `_` and `-`, a letter or digit first, and not `refuse`. Callers name theirs \
-            in `x-weir-segment` on a listener with `trust_headers`; all others are of the segment `anonymous`.",
+    about: "`NAME` is 1 to 64 letters, digits, `.`, `_` and `-`, a letter or digit first, and not `refuse`. A caller is of \
+            the segment that has its key. One that comes through a listener with `trust_headers` may name another in `x-weir-segment`; one \
+            that does neither is of the segment `anonymous`.",
     keys: &[
+        Key {
+            name: "keys",
+            kind: Kind::List(&Kind::Section(&SEGMENT_KEY), Items { least: 0, most: None, unique: false }),
+            without: Without::Default,
+            about: "Keys by which the segment's callers are known: `authorization: Bearer KEY` or `x-api-key: KEY`. From the first key on, one that is not known is answered 401, and no credential of a caller is passed on.",
+        },
         Key {
             name: "share",
             kind: Kind::Number(SHARE),
@@ -40,7 +47,7 @@ pub(in crate::config) static SEGMENT: Section = Section {
             about: "Most of a pool's places that the segment has at a time, even if others stand empty; its further calls wait. Lower it to keep room for segments that come in bursts.",
         },
     ],
-    later: &["keys", "match", "quota", "degrade"],
+    later: &["match", "quota", "degrade"],
 };
 
 pub(in crate::config) static OBJECTIVE: Section = Section {

@@ -84,12 +84,41 @@ pub(super) static POOL_NAME: Text = Text {
     pattern: r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
     ..PLAIN
 };
-pub(super) static SEGMENT: Text = Text {
+pub(super) const SEGMENT: Text = Text {
     name: "segment",
     range: "a segment of this file",
     pattern: r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
     bare: true,
     never: &SEGMENT_NAMES_TAKEN,
+    ..PLAIN
+};
+pub(super) static ANONYMOUS: Text =
+    Text { range: "a segment of this file, or `refuse`", never: &[], ..SEGMENT };
+pub(super) static CALLER: Text = Text {
+    name: "name",
+    range: "1 to 64 letters, digits, `.`, `_` and `-`, a letter or digit first",
+    pattern: r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+    bare: true,
+    ..PLAIN
+};
+pub(super) static DIGEST: Text = Text {
+    name: "digest",
+    range: "SHA-256 digest of a key, 64 hexadecimal digits",
+    pattern: "[0-9A-Fa-f]{64}",
+    bare: true,
+    ..PLAIN
+};
+pub(super) static MOMENT: Text = Text {
+    name: "moment",
+    range: "date and time as RFC 3339 has them, `2027-01-31T00:00:00Z`",
+    pattern: r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})",
+    ..PLAIN
+};
+pub(super) static TOPIC: Text = Text {
+    name: "route",
+    range: "a route of this file, `*` for the route of that name, or `passthrough:` and a prefix of this file",
+    pattern: r"\S{1,268}",
+    bare: true,
     ..PLAIN
 };
 pub(super) static SEGMENT_NAME: Text = Text {

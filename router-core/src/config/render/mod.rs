@@ -46,7 +46,7 @@ pub fn to_json(config: &Config) -> Value {
         "routes": routes,
         "passthrough": config.passthrough.iter().map(|one| passthrough(config, one)).collect::<Vec<_>>(),
         "segments": segments,
-        "anonymous": config.segments[config.anonymous].name,
+        "anonymous": config.anonymous.map_or("refuse", |index| &config.segments[index].name),
         "identity": callers::identity(&config.identity),
     })
 }
@@ -130,13 +130,17 @@ fn route(config: &Config, route: &Route) -> Value {
     ];
     let set = |(key, time): (&str, Option<Duration>)| Some((key.to_owned(), render_duration(time?).into()));
     let timeouts: Map<_, _> = times.into_iter().filter_map(set).collect();
-    json!({
+    let mut out = json!({
         "targets": targets,
         "canary": canary,
         "timeouts": timeouts,
         "when_full": route.when_full.name(),
         "queue": overload::queue(&route.queue),
-    })
+    });
+    if let Some(allow) = &route.allow {
+        out["allow"] = allow.iter().map(|index| config.segments[*index].name.as_str()).collect();
+    }
+    out
 }
 
 fn target(config: &Config, target: &Target) -> Value {

@@ -12,6 +12,7 @@ pub(super) fn segment(segment: &Segment) -> Value {
         "priority": segment.priority.name(),
         "objective": objective(&segment.objective),
         "max_inflight_ratio": number(segment.max_inflight_ratio),
+        "keys": segment.keys.iter().map(super::callers::key).collect::<Vec<_>>(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What authors of a configuration rely on: every mistake is found in one go, at its place, and nothing else
 //! is called a mistake.
 
+mod callers;
 mod files;
 mod gauges;
 mod golden;

@@ -18,10 +18,10 @@ const fn ms(milliseconds: u64) -> Duration {
 fn without_segments_there_is_one() {
     let config = loaded(&with_top(""));
     assert_eq!(config.segments, [Segment::new("default")]);
-    let segment = &config.segments[config.anonymous];
+    let segment = &config.segments[config.anonymous.unwrap()];
     assert_eq!((segment.share, segment.order, segment.priority), (1.0, Order::Fair, Priority::Realtime));
     assert_eq!((segment.objective, segment.max_inflight_ratio), (Objective::default(), 1.0));
-    assert_eq!(loaded(&with_top("anonymous: default")).anonymous, 0);
+    assert_eq!(loaded(&with_top("anonymous: default")).anonymous, Some(0));
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn segments_are_promised_things_and_share_what_there_is() {
     assert_eq!(Objective::strictest(&config.segments), promised);
     assert_eq!(Objective::strictest(&config.segments[1..]), Objective::default());
     assert_eq!((jobs.share, jobs.priority, jobs.max_inflight_ratio), (0.5, Priority::Batch, 0.25));
-    assert_eq!((free, config.anonymous), (&Segment::new("free"), 2));
+    assert_eq!((free, config.anonymous), (&Segment::new("free"), Some(2)));
     assert_eq!(config.listen.iter().map(|one| one.trust_headers).collect::<Vec<_>>(), [true, false]);
 }
 
@@ -72,13 +72,13 @@ fn segments_that_are_refused() {
 
 #[test]
 fn callers_of_no_segment_have_one() {
-    assert_eq!(loaded(&with_top("segments: {only: {}}")).anonymous, 0);
+    assert_eq!(loaded(&with_top("segments: {only: {}}")).anonymous, Some(0));
+    assert_eq!(loaded(&with_top("anonymous: refuse")).anonymous, None);
     let cases = [
         ("segments: {a: {}, b: {}}", "segments", "`anonymous` names it, as in `anonymous: a`"),
         ("segments: {b2b: {}}\nanonymous: b2c", "anonymous", "no segment `b2c`, did you mean `b2b`?"),
         ("segments: {b2b: {}}\nanonymous: others", "anonymous", "the segments are `b2b`"),
         ("anonymous: gold", "anonymous", "no segment `gold`; the segments are `default`"),
-        ("anonymous: refuse", "anonymous", "it needs keys"),
         ("segments: {a: {}, b: {}}\nanonymus: a", "anonymus", "did you mean `anonymous`?"),
     ];
     for (top, path, message) in cases {
@@ -336,12 +336,13 @@ fn span() -> impl Strategy<Value = Span> {
     })
 }
 
-pub(super) fn segments() -> impl Strategy<Value = (Vec<Segment>, usize)> {
+pub(super) fn segments() -> impl Strategy<Value = (Vec<Segment>, Option<usize>)> {
     let objective = (prop::option::of(time()), prop::option::of(time()))
         .prop_map(|(first_token, inter_token)| Objective { first_token, inter_token });
     let words = (prop::sample::select(Order::ALL.to_vec()), prop::sample::select(Priority::ALL.to_vec()));
     let one = (ratio(1, 1_000_000), words, objective, ratio(1, 1000));
-    (prop::collection::vec(one, 1..5), any::<prop::sample::Index>()).prop_map(|(parts, anonymous)| {
+    let anonymous = prop::option::of(any::<prop::sample::Index>());
+    (prop::collection::vec(one, 1..5), anonymous).prop_map(|(parts, anonymous)| {
         let named = parts.into_iter().enumerate();
         let segments: Vec<_> = named
             .map(|(index, (share, (order, priority), objective, max_inflight_ratio))| Segment {
@@ -351,9 +352,10 @@ pub(super) fn segments() -> impl Strategy<Value = (Vec<Segment>, usize)> {
                 priority,
                 objective,
                 max_inflight_ratio,
+                keys: Vec::new(),
             })
             .collect();
-        let anonymous = anonymous.index(segments.len());
+        let anonymous = anonymous.map(|place| place.index(segments.len()));
         (segments, anonymous)
     })
 }
@@ -423,6 +425,6 @@ pub(super) fn each_algorithm() -> [&'static str; 6] {
 fn a_whole_file_reads_as_it_is_meant() {
     let config: Config = loaded(include_str!("../../../../config/examples/overload.yaml"));
     assert!(config.segments.len() > 2 && config.listen.iter().any(|listen| listen.trust_headers));
-    assert_eq!(config.segments[config.anonymous].order, Order::Fair);
+    assert_eq!(config.segments[config.anonymous.unwrap()].order, Order::Fair);
     assert!(config.segments.iter().any(|segment| segment.priority == Priority::Batch));
 }

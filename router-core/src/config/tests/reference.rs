@@ -27,10 +27,14 @@ fn full() -> Value {
             "canary": [{ "header": "x", "equals": "y", "target": "NAME/m" }],
             "timeouts": { "headers": "1s", "first_token": "1s", "idle": "1s", "answer": "1s" },
             "queue": { "tokens": 1 },
+            "allow": ["NAME"],
         } },
         "passthrough": [{ "prefix": "/x", "pool": "NAME", "timeout": "1s" }],
-        "segments": { "NAME": { "objective": { "first_token": "1s", "inter_token": "1s" } } },
-        "identity": { "jwt": {
+        "segments": { "NAME": {
+            "objective": { "first_token": "1s", "inter_token": "1s" },
+            "keys": [{ "id": "x", "sha256": "ab".repeat(32), "expires": "2027-01-31T00:00:00Z", "routes": ["NAME"] }],
+        } },
+        "identity": { "keys_file": "/keys", "jwt": {
             "issuer": "i", "audience": ["a"], "jwks": "https://h/keys", "ca": "/ca", "claims": { "segment": "s" },
         } },
     })
@@ -146,9 +150,13 @@ fn what_must_be_there_must_be_there() {
         let parent = if section.place.is_empty() { &mut file } else { slot(&mut file, section.place) };
         parent.as_object_mut().unwrap().remove(key.name);
         if path == "routes" {
+            file["segments"]["NAME"]["keys"][0]["routes"] = json!(["passthrough:/x"]);
             // A window counts the calls of routes.
             file["pools"]["NAME"].as_object_mut().unwrap().remove("concurrency");
             without_gauges_where_nothing_uses_them(&mut file, false);
+        }
+        if path == "segments" {
+            file["routes"]["NAME"].as_object_mut().unwrap().remove("allow");
         }
         let taken = load(&file.to_string(), &unset).is_ok();
         assert_eq!(taken, !matches!(key.without, Without::Refused), "{path}");

@@ -261,7 +261,7 @@ fn keys_of_later_versions_are_refused_by_name() {
     for key in ["degrade", "backpressure", "quota_store"] {
         refused(&with_top(&format!("{key}: x")), key, "is not supported by this version");
     }
-    for key in ["fallback", "retry", "degrade", "hedge", "allow"] {
+    for key in ["fallback", "retry", "degrade", "hedge"] {
         let text = with_top("").replace("{targets", &format!("{{{key}: x, targets"));
         refused(&text, &format!("routes.r.{key}"), "is not supported by this version");
     }

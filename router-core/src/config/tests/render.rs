@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::gauges::with_gauges;
 use super::jwt::with_identity;
-use super::{loaded, overload, unset};
+use super::{callers, loaded, overload, unset};
 use crate::config::weights::shares;
 use crate::config::{
     Address, Admin, Balance, Bulkhead, Canary, Concurrency, Config, Drain, Endpoint, Identity, Limits,
@@ -22,9 +22,13 @@ fn sorted(mut config: Config) -> Config {
     let names: Vec<_> = config.pools.iter().map(|pool| pool.name.clone()).collect();
     config.pools.sort_by(|a, b| a.name.cmp(&b.name));
     config.routes.sort_by(|a, b| a.name.cmp(&b.name));
-    let anonymous = config.segments[config.anonymous].name.clone();
+    let places: Vec<_> = config.segments.iter().map(|segment| segment.name.clone()).collect();
     config.segments.sort_by(|a, b| a.name.cmp(&b.name));
-    config.anonymous = config.segments.iter().position(|segment| segment.name == anonymous).unwrap();
+    let place = |index: &usize| config.segments.iter().position(|one| one.name == places[*index]).unwrap();
+    config.anonymous = config.anonymous.as_ref().map(place);
+    for allow in config.routes.iter_mut().filter_map(|route| route.allow.as_mut()) {
+        *allow = allow.iter().map(place).collect();
+    }
     let targets =
         config.routes.iter_mut().flat_map(|route| &mut route.targets).map(|target| &mut target.pool);
     for index in targets.chain(config.passthrough.iter_mut().map(|one| &mut one.pool)) {
@@ -43,7 +47,7 @@ fn round_trip(config: Config) {
 #[test]
 fn every_default_is_filled_in() {
     let segment = json!({
-        "share": 1, "order": "fair", "priority": "realtime", "objective": {}, "max_inflight_ratio": 1,
+        "share": 1, "order": "fair", "priority": "realtime", "objective": {}, "max_inflight_ratio": 1, "keys": [],
     });
     let text = "pools:\n  api:\n    endpoints: [{ url: 'https://api.example.com/v1' }]\n    key: { file: /run/key }\n\
                 routes: { '*': { targets: [{ pool: api }] } }\n";
@@ -314,7 +318,7 @@ fn route(pools: usize) -> impl Strategy<Value = Route> {
                     canary.push(Canary { header, equals, target: index.index(kept.len()) });
                 }
             }
-            Route { name, targets: kept, canary, timeouts, when_full, queue }
+            Route { name, targets: kept, canary, timeouts, when_full, queue, allow: None }
         },
     )
 }
@@ -330,7 +334,7 @@ fn config() -> impl Strategy<Value = Config> {
         any::<bool>(),
         prop::sample::subsequence(vec!["x-a", "user-agent", "x_b"], 0..3),
     );
-    (parts, log, doors(), limits(), drain(), overload::segments()).prop_map(
+    (parts, log, doors(), limits(), drain(), overload::segments(), callers::access()).prop_map(
         |(
             (mut pools, mut routes, passthrough),
             (format, access, headers),
@@ -338,6 +342,7 @@ fn config() -> impl Strategy<Value = Config> {
             limits,
             drain,
             (segments, anonymous),
+            rights,
         )| {
             for (index, pool) in pools.iter_mut().enumerate() {
                 pool.name = format!("pool-{}", 9 - index);
@@ -361,6 +366,7 @@ fn config() -> impl Strategy<Value = Config> {
                 anonymous,
                 identity: Identity::default(),
             };
+            callers::give_access(&mut config, rights);
             only_by_path(&mut config);
             config
         },

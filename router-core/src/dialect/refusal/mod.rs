@@ -4,10 +4,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{Dialect, Shed, anthropic, openai, passthrough};
+use super::{Dialect, Shed, Unidentified, anthropic, openai, passthrough};
 
 /// Longest client-made string that is repeated in an error.
 const ECHO_CHARS_MAX: usize = 128;
+
+/// How long an address that sends unknown keys is asked to wait.
+const TOO_MANY_WAIT: Duration = Duration::from_secs(1);
 
 /// Why Weir itself answers with an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +81,16 @@ pub enum Reason {
         model: String,
         /// Those that it may use.
         known: Vec<String>,
+    },
+    /// Nobody knows who calls.
+    InvalidKey {
+        /// What is wrong with the caller's key.
+        why: Unidentified,
+    },
+    /// The caller may not use this route.
+    RouteForbidden {
+        /// The model as the caller wrote it; none where it asked for a path.
+        model: Option<String>,
     },
     /// A header of Weir's has a value that it cannot have.
     InvalidHeader {
@@ -157,6 +170,8 @@ pub struct Refusal {
     pub weir_reason: Option<&'static str>,
     /// Value of `allow`, for 405.
     pub allow: Option<&'static str>,
+    /// Value of `www-authenticate`, for 401 (RFC 9110, 11.6.1).
+    pub challenge: Option<&'static str>,
     /// When to come back, where that is known: see [`retry_hint`](super::retry_hint).
     pub retry_after: Option<Duration>,
 }
@@ -189,6 +204,8 @@ impl Reason {
             Self::MissingModel => (400, CALLER, "missing_model"),
             Self::ModelNotString => (400, CALLER, "invalid_model"),
             Self::UnknownModel { .. } => (404, CALLER, "model_not_found"),
+            Self::InvalidKey { .. } => (401, CALLER, "invalid_api_key"),
+            Self::RouteForbidden { .. } => (403, "permission_error", "route_forbidden"),
             Self::InvalidHeader { .. } => (400, CALLER, "invalid_header"),
             Self::InvalidToken { .. } => (401, CALLER, "invalid_api_key"),
             Self::Shed { why: why @ Shed::NoEndpoint, .. } => (503, SERVER, why.code()),
@@ -276,6 +293,8 @@ impl Reason {
             Self::MissingModel => "The request body names no `model`.".into(),
             Self::ModelNotString => "The request body's `model` must be a string.".into(),
             Self::UnknownModel { model, known } => unknown_model(model, known).into(),
+            Self::InvalidKey { why } => why.message().into(),
+            Self::RouteForbidden { model } => forbidden(model.as_deref()).into(),
             Self::InvalidHeader { header, wanted } => format!("The header `{header}` must be {wanted}.").into(),
             Self::InvalidToken { told } => (*told).into(),
             Self::Shed { why, .. } => why.message().into(),
@@ -297,7 +316,10 @@ impl Reason {
     /// The body's field, or the header, that is at fault.
     fn param(&self) -> Option<&'static str> {
         match self {
-            Self::MissingModel | Self::ModelNotString | Self::UnknownModel { .. } => Some("model"),
+            Self::MissingModel
+            | Self::ModelNotString
+            | Self::UnknownModel { .. }
+            | Self::RouteForbidden { model: Some(_) } => Some("model"),
             Self::DuplicateKey { key } => Some(key),
             Self::InvalidHeader { header, .. } => Some(header),
             _ => None,
@@ -316,6 +338,10 @@ impl Reason {
                 status = 529;
             }
         }
+        if let Self::InvalidKey { why: Unidentified::TooMany } = self {
+            retry_after = Some(TOO_MANY_WAIT);
+        }
+        let challenge = (status == 401).then_some("Bearer");
         let message = self.message();
         let body = match dialect {
             Dialect::OpenAi => openai::error(&message, kind, self.param(), code),
@@ -329,12 +355,22 @@ impl Reason {
             _ => None,
         };
         let allow = if let Self::MethodNotAllowed { allow } = self { Some(*allow) } else { None };
-        Refusal { status, body, weir_reason, allow, retry_after }
+        Refusal { status, body, weir_reason, allow, challenge, retry_after }
     }
 }
 
+/// What a caller wrote, short enough to be repeated.
+fn echoed(text: &str) -> String {
+    text.chars().take(ECHO_CHARS_MAX).collect()
+}
+
+fn forbidden(model: Option<&str>) -> String {
+    let what = model.map_or_else(|| "path".to_owned(), |model| format!("model `{}`", echoed(model)));
+    format!("The caller may not use this {what}.")
+}
+
 fn unknown_model(model: &str, known: &[String]) -> String {
-    let shown: String = model.chars().take(ECHO_CHARS_MAX).collect();
+    let shown = echoed(model);
     if known.is_empty() {
         return format!("The model `{shown}` is not served through this API, nor is any other.");
     }

@@ -93,3 +93,49 @@ fn a_long_model_name_is_not_repeated_whole() {
     let reason = Reason::UnknownModel { model: "x".repeat(100_000), known: vec![] };
     assert!(reason.refuse(Dialect::OpenAi, "r").body.len() < 1_000);
 }
+
+#[test]
+fn who_is_not_known_is_told_why_in_every_dialect() {
+    for why in Unidentified::ALL {
+        let reason = Reason::InvalidKey { why };
+        assert_eq!((reason.code(), reason.source()), ("invalid_api_key", Source::Downstream));
+        for dialect in Dialect::ALL {
+            let refusal = reason.refuse(dialect, "r6");
+            assert_eq!((refusal.status, refusal.challenge, refusal.weir_reason), (401, Some("Bearer"), None));
+            let body: serde_json::Value = serde_json::from_str(&refusal.body).unwrap();
+            let (kind, message) = match dialect {
+                Dialect::OpenAi => ("invalid_request_error", &body["error"]["message"]),
+                Dialect::Anthropic => ("authentication_error", &body["error"]["message"]),
+                Dialect::Passthrough => ("", &body["detail"]),
+            };
+            assert_eq!(message, why.message());
+            assert_eq!(body["error"]["type"].as_str().unwrap_or_default(), kind);
+            // SDKs try 429 again three times and more, and 401 never: a retry cannot help here.
+            assert_eq!(refusal.retry_after.is_some(), why == Unidentified::TooMany);
+        }
+    }
+}
+
+#[test]
+fn what_may_not_be_used_is_named() {
+    let reason = Reason::RouteForbidden { model: Some("gpt-4".into()) };
+    assert_eq!((reason.code(), reason.source()), ("route_forbidden", Source::Downstream));
+    for dialect in Dialect::ALL {
+        let refusal = reason.refuse(dialect, "r7");
+        assert_eq!((refusal.status, refusal.challenge), (403, None));
+        assert!(refusal.body.contains("`gpt-4`"), "{refusal:?}");
+    }
+    let body: serde_json::Value = serde_json::from_str(&reason.refuse(Dialect::OpenAi, "r7").body).unwrap();
+    assert_eq!(
+        (&body["error"]["type"], &body["error"]["param"]),
+        (&"permission_error".into(), &"model".into())
+    );
+    let body: serde_json::Value =
+        serde_json::from_str(&reason.refuse(Dialect::Anthropic, "r7").body).unwrap();
+    assert_eq!(body["error"]["type"], "permission_error");
+    let long = Reason::RouteForbidden { model: Some("x".repeat(100_000)) };
+    assert!(long.refuse(Dialect::OpenAi, "r7").body.len() < 1_000);
+    assert!(
+        Reason::RouteForbidden { model: None }.refuse(Dialect::Passthrough, "r7").body.contains("this path")
+    );
+}

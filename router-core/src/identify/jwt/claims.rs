@@ -1,5 +1,6 @@
 //! The claims of a token whose signature is right: is it for us and now, and who is its bearer?
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -11,7 +12,7 @@ use crate::config::Jwt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bearer {
     /// The caller's id: 1 to 256 bytes, printable.
-    pub caller: String,
+    pub caller: Arc<str>,
     /// The names that the segment's claim has, one of which should be that of a segment; `None` where the configuration
     /// names no such claim.
     pub segments: Option<Vec<String>>,
@@ -57,7 +58,7 @@ pub fn judge(token: &Token<'_>, settings: &Jwt, now: Duration) -> Result<Bearer,
     }
     audience(&claims, &settings.audience)?;
     let until = in_time(&claims, settings.skew, now)?;
-    let caller = caller(&claims, &settings.claims.caller)?;
+    let caller = caller(&claims, &settings.claims.caller)?.into();
     let segments = settings.claims.segment.as_deref().map(|claim| names(&claims, claim)).transpose()?;
     Ok(Bearer { caller, segments, until })
 }

@@ -15,20 +15,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
-use http::HeaderValue;
-use http::header::AUTHORIZATION;
-use http::request::Parts;
 use parking_lot::Mutex;
 use router_core::config::Jwt;
-use router_core::dialect::Reason;
-use router_core::identify::jwt::{Bad, Bearer, Token, is_token, judge};
+use router_core::identify::jwt::{Bad, Bearer, Token, judge};
 use tokio::sync::{Notify, watch};
 
 use self::cache::{Cache, Fingerprint};
 use self::keys::Keys;
 use self::source::Source;
-use crate::path::Failure;
-use crate::path::telemetry::Telemetry;
+use crate::snapshot::{Caller, Segment};
 
 pub(crate) use keeper::Keeper;
 pub(crate) use source::try_jwks;
@@ -37,30 +32,6 @@ pub(crate) use source::try_jwks;
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// How long a call with an unknown key id waits for newer keys.
 const KEYS_WAIT: Duration = Duration::from_secs(1);
-
-/// The place of the segment of whoever sent this head, if it has a token.
-pub(crate) async fn bearer(
-    issuer: &Issuer,
-    telemetry: &Telemetry,
-    head: &Parts,
-) -> Result<Option<usize>, Failure> {
-    let text = head.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    let Some(text) = text.and_then(|text| text.strip_prefix(b"Bearer ")).filter(|text| is_token(text)) else {
-        return Ok(None);
-    };
-    let names = |bearer: &Bearer| bearer.segment(["default"].into_iter(), issuer.settings());
-    let judged = match issuer.judge(text) {
-        Err(bad) if bad.may_be_newer() => Box::pin(issuer.judge_with_newer_keys(text)).await,
-        judged => judged,
-    };
-    judged.and_then(|bearer| names(&bearer)).map(Some).map_err(|bad| refuse(&bad, telemetry))
-}
-
-/// Why a call with such a token gets no answer.
-pub(crate) fn refuse(bad: &Bad, telemetry: &Telemetry) -> Failure {
-    telemetry.metrics.jwt.refused(bad);
-    Failure::new(Reason::InvalidToken { told: bad.told() }, bad.to_string())
-}
 
 /// The tokens of one issuer.
 pub(crate) struct Issuer {
@@ -110,13 +81,17 @@ impl Issuer {
         self.settings.jwks == settings.jwks && self.settings.ca == settings.ca
     }
 
-    /// What makes a token's claims those of a caller.
-    pub(crate) fn settings(&self) -> &Jwt {
-        &self.settings
+    /// The caller that a token is of, by the keys at hand.
+    pub(super) fn caller(&self, token: &[u8], segments: &[Segment]) -> Result<Arc<Caller>, Bad> {
+        let bearer = self.judge(token)?;
+        let names = segments.iter().map(|segment| &*segment.name);
+        let segment = segments.get(bearer.segment(names, &self.settings)?);
+        let segment = segment.cloned().ok_or(Bad::NoSegment { claim: String::new() })?;
+        Ok(Arc::new(Caller { id: bearer.caller.clone(), segment, routes: None }))
     }
 
     /// Judges a token by the keys at hand.
-    pub(crate) fn judge(&self, text: &[u8]) -> Result<Arc<Bearer>, Bad> {
+    fn judge(&self, text: &[u8]) -> Result<Arc<Bearer>, Bad> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let token = Token::read(text)?;
         let keys = self.keys.load();
@@ -131,16 +106,13 @@ impl Issuer {
         Ok(bearer)
     }
 
-    /// The same for a token that was refused because of keys that newer ones may add to: has them loaded if that has
-    /// not just been done, and waits a moment.
-    pub(crate) async fn judge_with_newer_keys(&self, text: &[u8]) -> Result<Arc<Bearer>, Bad> {
+    /// Has the keys loaded for a token that newer ones may make good, if that has not just been done, and waits a
+    /// moment. Whether they came, or not in time, or just before, the keys then at hand decide.
+    pub(super) async fn newer_keys(&self) {
         let mut rounds = self.rounds.subscribe();
         if self.has_keys_loaded() {
-            // Whether they came, or not in time, the keys then at hand decide.
             tokio::time::timeout(KEYS_WAIT, rounds.changed()).await.map(drop).unwrap_or_default();
         }
-        // Also where none were asked for: they may have come just now.
-        self.judge(text)
     }
 
     /// Whether keys are on their way, if need be because this asks for them.

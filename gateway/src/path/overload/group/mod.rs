@@ -343,7 +343,8 @@ impl State {
         let targets = targets.filter(|(_, target)| speaks(target)).map(|(index, _)| index);
         let arrival = Arrival {
             topic: topic.unwrap_or(nowhere),
-            segment: known.segment(&call.segment.name).unwrap_or(known.config.anonymous),
+            // One that was let in stays let in.
+            segment: known.segment(&call.segment.name).or(known.config.anonymous).unwrap_or(0),
             targets: targets.fold(Targets::NONE, Targets::with),
             bound: arrival.bound.and_then(label),
             ..arrival.clone()

@@ -1,6 +1,8 @@
 //! A configuration that is read again: by SIGHUP, by `POST /admin/v1/reload`, or because the file has changed.
 //! All of it comes into force at once, or nothing does. Calls that are under way keep what they started with.
 
+mod keys;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -208,7 +210,7 @@ fn pause() {
 }
 
 impl Version {
-    /// The one that is there now.
+    /// The version of the file that is there now.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let place = path.canonicalize().ok()?;
         let metadata = place.metadata().ok()?;

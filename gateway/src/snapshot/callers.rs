@@ -1,0 +1,119 @@
+//! Who is known: the keys of the configuration and of the file that it names, by their digests.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use router_core::config::{Config, FileKey, ITEMS_BYTES_MAX, Key, Problem, load_keys};
+use router_core::identify::{Digest, KeyTable, Verdict};
+
+use super::Segment;
+use crate::reload::Version;
+
+/// A caller that is known.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// Its name in logs; never a label of a metric.
+    pub(crate) id: Arc<str>,
+    pub(crate) segment: Segment,
+    /// The routes that its key is for, by name; all where there is none.
+    pub(crate) routes: Option<Arc<[Arc<str>]>>,
+}
+
+/// Every key that is known. Swapped whole, alone when the file of keys has changed.
+#[derive(Debug, Default)]
+pub(crate) struct Callers {
+    table: KeyTable<Arc<Caller>>,
+    /// The file of keys as it was before it was read.
+    pub(crate) version: Option<Version>,
+}
+
+/// Why the file of keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeysError {
+    #[error("identity.keys_file: {path}: cannot be read: {error}")]
+    Unread { path: String, error: io::Error },
+    #[error("identity.keys_file: {0}")]
+    Wrong(String),
+}
+
+impl Callers {
+    /// Reads the file of keys, if there is one, and adds the keys of the configuration.
+    pub(crate) fn read(config: &Config, segments: &[Segment]) -> Result<Self, KeysError> {
+        let mut making = Making { segments, texts: HashMap::new(), lists: HashMap::new() };
+        let mut version = None;
+        let mut keys = Vec::new();
+        let mut add = |segment: usize, key: &Key| {
+            if let Some(caller) = making.caller(segment, key) {
+                keys.push((key.sha256, key.expires, caller));
+            }
+        };
+        if let Some(path) = &config.identity.keys_file {
+            version = Version::of(path);
+            try_keys(path, config, |FileKey { segment, key }| add(segment, &key))?;
+        }
+        for (index, segment) in config.segments.iter().enumerate() {
+            segment.keys.iter().for_each(|key| add(index, key));
+        }
+        Ok(Self { table: keys.into_iter().collect(), version })
+    }
+
+    /// What a key is worth at `now`, in seconds of Unix time.
+    pub(crate) fn judge(&self, key: &[u8], now: u64) -> Verdict<'_, Arc<Caller>> {
+        self.table.judge(&sha256(key), now)
+    }
+
+    /// How many keys there are.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+}
+
+/// The digest by which a key is known.
+pub(crate) fn sha256(key: &[u8]) -> Digest {
+    let mut bytes = [0; Digest::BYTES];
+    bytes.copy_from_slice(digest(&SHA256, key).as_ref());
+    Digest(bytes)
+}
+
+/// Reads a file of keys to its end, giving away each.
+pub(crate) fn try_keys(path: &Path, config: &Config, each: impl FnMut(FileKey)) -> Result<(), KeysError> {
+    let unread = |error| KeysError::Unread { path: path.display().to_string(), error };
+    let mut text = String::new();
+    // One byte more, by which the reader of the text knows.
+    let file = File::open(path).map_err(unread)?;
+    file.take(ITEMS_BYTES_MAX as u64 + 1).read_to_string(&mut text).map_err(unread)?;
+    let line = |problem: &Problem| format!("{}:{problem}", path.display());
+    load_keys(&text, config, each)
+        .map_err(|problems| KeysError::Wrong(problems.iter().map(line).collect::<Vec<_>>().join("\n")))
+}
+
+/// Callers in the making. Names that many keys share are kept once.
+struct Making<'m> {
+    segments: &'m [Segment],
+    texts: HashMap<String, Arc<str>>,
+    lists: HashMap<Vec<String>, Arc<[Arc<str>]>>,
+}
+
+impl Making<'_> {
+    fn caller(&mut self, segment: usize, key: &Key) -> Option<Arc<Caller>> {
+        let segment = self.segments.get(segment)?.clone();
+        let routes = key.routes.as_ref().map(|routes| self.list(routes));
+        Some(Arc::new(Caller { id: key.id.as_str().into(), segment, routes }))
+    }
+
+    fn list(&mut self, routes: &[String]) -> Arc<[Arc<str>]> {
+        if let Some(known) = self.lists.get(routes) {
+            return known.clone();
+        }
+        let names = routes
+            .iter()
+            .map(|name| self.texts.entry(name.clone()).or_insert_with(|| name.as_str().into()).clone());
+        let list: Arc<[Arc<str>]> = names.collect();
+        self.lists.insert(routes.to_vec(), list.clone());
+        list
+    }
+}
