@@ -70,7 +70,7 @@ impl Rig {
             let answer = self.call_at(path, token);
             let message = assert_refused(&answer, path, 401, "invalid_api_key");
             assert!(message.contains(told), "{message}");
-            let line = self.weir.call_line(answer.header("x-request-id").unwrap());
+            let line = self.weir.call_line(answer.header("x-request-id").unwrap_or_default());
             let logged = line["cause"].as_str().unwrap_or_default();
             assert!(logged.contains(cause), "{line}");
             let parts = token.split('.').filter(|part| part.len() > 20);
@@ -126,7 +126,8 @@ fn each_bad_token_is_told_what_is_wrong_with_it() {
         format!("{text}.{}", encode(hmac::sign(&secret, text.as_bytes()).as_ref()))
     };
     let long = rsa.token(&json!({ "iss": "i", "pad": "x".repeat(7000) }));
-    let cut = rsa.token(&good);
+    let mut cut = rsa.token(&good);
+    cut.truncate(cut.len() - 10);
     let cases = [
         (format!("{}.e30.c2ln", encode(b"no object")), "malformed", "its head is no JSON object"),
         (format!("{}.e30.c", encode(br#"{"alg":"RS256"}"#)), "malformed", "signature is not in base64url"),
@@ -137,7 +138,7 @@ fn each_bad_token_is_told_what_is_wrong_with_it() {
         (head(json!({ "alg": "RS256", "kid": "r1", "crit": ["exp"] })), "extensions", "`crit`"),
         (head(json!({ "alg": "RS256", "kid": "r2" })), "key id is unknown", "the token's key id r2"),
         (stranger.token(&good), "signature is not right", "signature is not right"),
-        (cut[..cut.len() - 8].to_owned(), "signature is not right", "signature is not right"),
+        (cut, "signature is not right", "signature is not right"),
         (with("exp", json!(now() - 60)), "expired", "expired 6"),
         (with("nbf", json!(now() + 600)), "not valid yet", "not valid before"),
         (with("iss", json!("https://other.example/")), "another issuer", "`identity.jwt.issuer`"),

@@ -133,6 +133,7 @@ impl Running {
         let line = format!("weir ready: data {} admin {}\n", self.data(), self.admin());
         // Without a stderr there is nobody to tell.
         std::io::stderr().lock().write_all(line.as_bytes()).unwrap_or_default();
+        self.gateway.keeper.announced();
     }
 
     /// Logs what an operator should know from the start.

@@ -107,18 +107,19 @@ async fn newer_keys(snapshot: &Snapshot) {
 fn note_unknown(gateway: &Gateway, account: &Account, unknown: Unknown) -> Failure {
     // It is of no segment: whose it would have been nobody knows.
     account.facts().segment = None;
-    let failure = match unknown {
+    let too_many = gateway.guard.is_too_many(&account.origin.peer);
+    if too_many {
+        gateway.telemetry.metrics.hit(Limit::UnknownKeys);
+    }
+    match unknown {
+        Unknown::Key(failure) if too_many => failure.instead(unidentified(Unidentified::TooMany)),
         Unknown::Key(failure) => failure,
+        // Callers do not make tokens up by mistake: what is wrong with theirs is what they have to know.
         Unknown::Token(bad) => {
             gateway.telemetry.metrics.jwt.refused(&bad);
             Failure::new(Reason::InvalidToken { told: bad.told() }, bad.to_string())
         }
-    };
-    if gateway.guard.is_too_many(&account.origin.peer) {
-        gateway.telemetry.metrics.hit(Limit::UnknownKeys);
-        return failure.instead(unidentified(Unidentified::TooMany));
     }
-    failure
 }
 
 fn by_key(snapshot: &Snapshot, key: &[u8]) -> Result<Arc<Caller>, Failure> {

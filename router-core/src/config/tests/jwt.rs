@@ -115,6 +115,6 @@ pub(super) fn with_identity(config: Config) -> impl Strategy<Value = Config> {
             skew: Duration::from_millis(skew_ms),
             claims: Claims { segment: (named || several).then_some(segment), caller },
         });
-        Config { identity: Identity { jwt }, ..config.clone() }
+        Config { identity: Identity { jwt, ..config.identity.clone() }, ..config.clone() }
     })
 }

@@ -1,5 +1,6 @@
 //! Tokens as issuers make them, and as attackers do. Signatures are checked elsewhere, so these here have none.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -301,6 +302,30 @@ fn a_set_is_kept_as_long_as_its_issuer_says_within_bounds() {
         ("s-maxage=3600", 0, 600),
     ] {
         assert_eq!(kept(cache_control, age), expected, "{cache_control}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_token_is_good_between_its_dates_and_a_skew_beyond_them(
+        from in 0..2_000_u32, until in 0..2_000_u32, now in 0..2_000_u32, skew in 0..100_u32,
+    ) {
+        let mut claims = with("exp", &json!(until));
+        claims["nbf"] = json!(from);
+        let text = token(&json!({ "alg": "RS256" }), &claims);
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let settings = Jwt { skew: seconds(skew), ..settings() };
+        let judged = judge(&Token::read(text.as_bytes()).unwrap(), &settings, seconds(now));
+        let name = judged.as_ref().map_or_else(|bad| bad.name(), |_| "good");
+        let expected = match (now < until + skew, now + skew >= from) {
+            (false, _) => "expired",
+            (true, false) => "not_yet_valid",
+            (true, true) => "good",
+        };
+        prop_assert_eq!(name, expected);
+        if let Ok(bearer) = judged {
+            prop_assert_eq!(bearer.until, seconds(until + skew));
+        }
     }
 }
 

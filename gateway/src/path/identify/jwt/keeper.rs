@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::sleep;
 
@@ -24,6 +25,8 @@ const AGAIN_MOST: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(crate) struct Keeper {
     task: Mutex<Option<Task>>,
+    /// Whether the gateway has said that it is ready, before which the log says nothing.
+    announced: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -36,6 +39,7 @@ struct Task {
 struct Loader {
     issuer: Arc<Issuer>,
     telemetry: Shared,
+    announced: watch::Receiver<bool>,
     /// How often it could not be done since it last could.
     failures: u32,
 }
@@ -51,14 +55,20 @@ impl Keeper {
             return;
         }
         *task = issuer.map(|issuer| {
-            let loader = Loader { issuer: issuer.clone(), telemetry: telemetry.clone(), failures: 0 };
+            let (telemetry, announced) = (telemetry.clone(), self.announced.subscribe());
+            let loader = Loader { issuer: issuer.clone(), telemetry, announced, failures: 0 };
             let keys = issuer.keys.load();
-            telemetry.metrics.jwt.keys(keys.as_ref().map_or(0, |keys| keys.jwks.keys.len()));
+            loader.telemetry.metrics.jwt.keys(keys.as_ref().map_or(0, |keys| keys.jwks.keys.len()));
             Task { issuer: issuer.clone(), task: tokio::spawn(loader.run()).abort_handle() }
         });
         if task.is_none() {
             telemetry.metrics.jwt.keys(0);
         }
+    }
+
+    /// From now on the log hears of the keys.
+    pub(crate) fn announced(&self) {
+        self.announced.send_replace(true);
     }
 }
 
@@ -145,7 +155,7 @@ impl Loader {
         }
         if failed || !same {
             let message = format!("the issuer's keys for bearer tokens are loaded, usable: {count}");
-            self.telemetry.event(Level::Info, message);
+            self.say(Level::Info, message);
         }
     }
 
@@ -159,7 +169,17 @@ impl Loader {
             };
             let message =
                 format!("the issuer's keys for bearer tokens could not be loaded, {meanwhile}: {problem}");
-            self.telemetry.event(Level::Warn, message);
+            self.say(Level::Warn, message);
         }
+    }
+
+    /// Logs an event, once the log may say something.
+    fn say(&self, level: Level, message: String) {
+        let (telemetry, mut announced) = (self.telemetry.clone(), self.announced.clone());
+        tokio::spawn(async move {
+            if announced.wait_for(|announced| *announced).await.is_ok() {
+                telemetry.event(level, message);
+            }
+        });
     }
 }
