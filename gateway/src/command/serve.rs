@@ -91,7 +91,7 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     tokio::spawn(gateway.line.clone().run());
     gateway.watch.follow(&gateway.snapshot(), &gateway.line, &gateway.telemetry);
     tokio::spawn(reloader.clone().obey(hangup));
-    tokio::spawn(reloader.clone().watch_keys());
+    reloader.watch_keys();
     tokio::spawn(reloader.watch());
     Ok(Running { gateway, doors, admin, warning, signals, _sockets: sockets })
 }

@@ -4,38 +4,53 @@
 use std::sync::Arc;
 use std::thread;
 
-use tokio::sync::mpsc;
-
 use super::{Reloader, Version, pause};
-use crate::gateway::Gateway;
 use crate::path::telemetry::Level;
 use crate::snapshot::Callers;
 
 impl Reloader {
-    /// Reads the file of keys whenever it has changed, until the process ends.
-    pub(crate) async fn watch_keys(self: Arc<Self>) {
-        let (changed, mut changes) = mpsc::channel(1);
-        let gateway = self.gateway.clone();
-        let watcher = thread::Builder::new().name("keys".into()).spawn(move || look(&gateway, &changed));
+    /// Reads the file of keys whenever it has changed, until the process ends. All on a thread of its own: memory that
+    /// is given back by one reading is there for the next.
+    pub(crate) fn watch_keys(self: &Arc<Self>) {
+        let watching = self.clone();
+        let watcher = thread::Builder::new().name("keys".into()).spawn(move || watching.look_at_keys());
         if let Err(error) = watcher {
             let message = format!("the file of keys is not watched: {error}");
-            return self.gateway.telemetry.event(Level::Warn, message);
-        }
-        while changes.recv().await.is_some() {
-            self.reload_keys().await;
+            self.gateway.telemetry.event(Level::Warn, message);
         }
     }
 
-    async fn reload_keys(&self) {
+    /// Looks again and again at the file of keys that the configuration in force names. A change counts once it has
+    /// stood still for a moment, and each once, whether it can be used or not; that a file is gone is a change, too.
+    fn look_at_keys(&self) {
+        let mut tried: Option<Option<Version>> = None;
+        let mut last = None;
+        loop {
+            pause();
+            let snapshot = Arc::clone(&self.gateway.snapshot());
+            let Some(path) = &snapshot.config.identity.keys_file else {
+                (tried, last) = (None, None);
+                continue;
+            };
+            let now = Version::of(path);
+            if now == snapshot.callers().version {
+                // As it was read, perhaps with the rest.
+                tried = None;
+            } else if Some(&now) == last.as_ref() && tried.as_ref() != Some(&now) {
+                tried = Some(now.clone());
+                drop(snapshot);
+                self.reload_keys();
+            }
+            last = Some(now);
+        }
+    }
+
+    fn reload_keys(&self) {
         // No other configuration comes into force meanwhile.
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn.blocking_lock();
         let snapshot = Arc::clone(&self.gateway.snapshot());
         let telemetry = &self.gateway.telemetry;
-        let building = snapshot.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            Callers::read(&building.config, &building.segments).map_err(|error| error.to_string())
-        });
-        match read.await.unwrap_or_else(|error| Err(error.to_string())) {
+        match Callers::read(&snapshot.config, &snapshot.segments) {
             Ok(callers) => {
                 let keys = callers.len();
                 snapshot.replace_callers(callers);
@@ -48,31 +63,5 @@ impl Reloader {
                 telemetry.event(Level::Error, message);
             }
         }
-    }
-}
-
-/// Looks again and again at the file of keys that the configuration in force names. A change counts once it has stood
-/// still for a moment, and each once, whether it can be used or not; that a file is gone is a change, too.
-fn look(gateway: &Gateway, changed: &mpsc::Sender<()>) {
-    let mut tried: Option<Option<Version>> = None;
-    let mut last = None;
-    loop {
-        pause();
-        let snapshot = Arc::clone(&gateway.snapshot());
-        let Some(path) = &snapshot.config.identity.keys_file else {
-            (tried, last) = (None, None);
-            continue;
-        };
-        let now = Version::of(path);
-        if now == snapshot.callers().version {
-            // As it was read, perhaps with the rest.
-            tried = None;
-        } else if Some(&now) == last.as_ref() && tried.as_ref() != Some(&now) {
-            tried = Some(now.clone());
-            if changed.blocking_send(()).is_err() {
-                return;
-            }
-        }
-        last = Some(now);
     }
 }

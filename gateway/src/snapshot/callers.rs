@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,22 +44,16 @@ pub(crate) enum KeysError {
 impl Callers {
     /// Reads the file of keys, if there is one, and adds the keys of the configuration.
     pub(crate) fn read(config: &Config, segments: &[Segment]) -> Result<Self, KeysError> {
-        let mut making = Making { segments, texts: HashMap::new(), lists: HashMap::new() };
+        let mut gathered = Gathered::default();
         let mut version = None;
-        let mut keys = Vec::new();
-        let mut add = |segment: usize, key: &Key| {
-            if let Some(caller) = making.caller(segment, key) {
-                keys.push((key.sha256, key.expires, caller));
-            }
-        };
         if let Some(path) = &config.identity.keys_file {
             version = Version::of(path);
-            try_keys(path, config, |FileKey { segment, key }| add(segment, &key))?;
+            try_keys(path, config, |FileKey { segment, key }| gathered.add(segment, &key))?;
         }
         for (index, segment) in config.segments.iter().enumerate() {
-            segment.keys.iter().for_each(|key| add(index, key));
+            segment.keys.iter().for_each(|key| gathered.add(index, key));
         }
-        Ok(Self { table: keys.into_iter().collect(), version })
+        Ok(Self { table: gathered.table(segments), version })
     }
 
     /// What a key is worth at `now`, in seconds of Unix time.
@@ -91,29 +86,55 @@ pub(crate) fn try_keys(path: &Path, config: &Config, each: impl FnMut(FileKey)) 
         .map_err(|problems| KeysError::Wrong(problems.iter().map(line).collect::<Vec<_>>().join("\n")))
 }
 
-/// Callers in the making. Names that many keys share are kept once.
-struct Making<'m> {
-    segments: &'m [Segment],
-    texts: HashMap<String, Arc<str>>,
-    lists: HashMap<Vec<String>, Arc<[Arc<str>]>>,
+/// Keys that were read. What is kept for long is made of them last, when all that reading them took is given back:
+/// otherwise the one would stand between the holes that the other leaves, and a large file cost twice its memory.
+#[derive(Default)]
+struct Gathered {
+    keys: Vec<Read>,
+    /// The names of all callers, one behind the other.
+    ids: String,
+    /// Each list of routes once, and where it stands.
+    lists: Vec<Arc<[Arc<str>]>>,
+    places: HashMap<Vec<String>, usize>,
 }
 
-impl Making<'_> {
-    fn caller(&mut self, segment: usize, key: &Key) -> Option<Arc<Caller>> {
-        let segment = self.segments.get(segment)?.clone();
+struct Read {
+    digest: Digest,
+    expires: Option<u64>,
+    segment: usize,
+    id: Range<usize>,
+    /// Index into the lists.
+    routes: Option<usize>,
+}
+
+impl Gathered {
+    fn add(&mut self, segment: usize, key: &Key) {
+        let start = self.ids.len();
+        self.ids.push_str(&key.id);
         let routes = key.routes.as_ref().map(|routes| self.list(routes));
-        Some(Arc::new(Caller { id: key.id.as_str().into(), segment, routes }))
+        let id = start..self.ids.len();
+        self.keys.push(Read { digest: key.sha256, expires: key.expires, segment, id, routes });
     }
 
-    fn list(&mut self, routes: &[String]) -> Arc<[Arc<str>]> {
-        if let Some(known) = self.lists.get(routes) {
-            return known.clone();
+    fn list(&mut self, routes: &[String]) -> usize {
+        if let Some(place) = self.places.get(routes) {
+            return *place;
         }
-        let names = routes
-            .iter()
-            .map(|name| self.texts.entry(name.clone()).or_insert_with(|| name.as_str().into()).clone());
-        let list: Arc<[Arc<str>]> = names.collect();
-        self.lists.insert(routes.to_vec(), list.clone());
-        list
+        self.lists.push(routes.iter().map(|name| name.as_str().into()).collect());
+        self.places.insert(routes.to_vec(), self.lists.len() - 1);
+        self.lists.len() - 1
+    }
+
+    fn table(self, segments: &[Segment]) -> KeyTable<Arc<Caller>> {
+        let Self { keys, ids, lists, .. } = self;
+        let known = keys.into_iter().filter_map(|key| {
+            let caller = Caller {
+                id: ids.get(key.id)?.into(),
+                segment: segments.get(key.segment)?.clone(),
+                routes: key.routes.and_then(|place| lists.get(place).cloned()),
+            };
+            Some((key.digest, key.expires, Arc::new(caller)))
+        });
+        known.collect()
     }
 }

@@ -1,5 +1,6 @@
-//! Finds out who calls, by the head alone. Then reads the body once, under its limits, has `router_core::identify` judge it, and finds the route. Behind
-//! this room nothing is unknown about a call. Lists the models where that is what was asked for.
+//! Finds out who calls, by the head alone. Then reads the body once, under its limits, has `router_core::identify`
+//! judge it, and finds the route. Behind this room nothing is unknown about a call. Lists the models where that is what
+//! was asked for.
 
 mod body;
 mod credential;

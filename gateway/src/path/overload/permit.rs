@@ -53,7 +53,7 @@ impl Permit {
     /// The answer's head has come, of an endpoint of this pool. One that takes nothing more gives its place back at
     /// once, and rests.
     pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap, pool: &Pool) {
-        if let Some(rest) = rest(status, headers, pool.credential.is_some())
+        if let Some(rest) = rest(status, headers, !pool.passes_credentials)
             && let Some(id) = self.id.take()
         {
             self.group.refused(id, rest);
