@@ -149,11 +149,6 @@ impl Metrics {
         )?;
         let build = gauges(&registry, "build_info", "Always 1; the version is a label.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let overhead = Histogram::with_opts(
-            HistogramOpts::new("overhead_seconds", "Weir's own share of a call, up to the answer's head.")
-                .buckets(OVERHEAD_SECONDS.to_vec()),
-        )?;
-        registry.register(Box::new(overhead.clone()))?;
         Ok(Self {
             requests: counters(
                 &registry,
@@ -182,12 +177,12 @@ impl Metrics {
             tokens: counters(
                 &registry,
                 "tokens_total",
-                "Issuer as the upstream counted them.",
+                "Tokens as the upstream counted them.",
                 &["route", "segment", "target", "direction"],
             )?,
             inflight: gauges(&registry, "inflight", "Attempts that have not ended.", &["target"])?,
             admissions: Admissions::new(&registry)?,
-            overhead,
+            overhead: overhead(&registry)?,
             limit_hits: Limit::ALL.map(|limit| limit_hits.with_label_values(&[limit.name()])),
             reload_succeeded: gauge(
                 &registry,
@@ -303,6 +298,13 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text).unwrap_or_default();
         String::from_utf8(text).unwrap_or_default()
     }
+}
+
+fn overhead(registry: &Registry) -> prometheus::Result<Histogram> {
+    let opts = HistogramOpts::new("overhead_seconds", "Weir's own share of a call, up to the answer's head.");
+    let histogram = Histogram::with_opts(opts.buckets(OVERHEAD_SECONDS.to_vec()))?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
 }
 
 fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {

@@ -1,4 +1,4 @@
-//! Issuer that were found good, by their SHA-256 digests: a table of fixed size, each place of which holds the few that
+//! Tokens that were found good, by their SHA-256 digests: a table of fixed size, each place of which holds the few that
 //! were used last of those whose digest leads there. Only what was found good comes in, so callers without good tokens
 //! cannot drive others' out.
 
@@ -12,7 +12,7 @@ use super::keys::Keys;
 
 /// Places of the table, a power of two.
 const PLACES: usize = 4096;
-/// Issuer for each: 16,384 in all, in about 0.9 MB without what the claims say.
+/// Tokens for each: 16,384 in all, in about 0.9 MB without what the claims say.
 const WAYS: usize = 4;
 
 /// The table.

@@ -33,13 +33,13 @@ const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// How long a call with an unknown key id waits for newer keys.
 const KEYS_WAIT: Duration = Duration::from_secs(1);
 
-/// The tokens of one issuer.
+/// One issuer, and its tokens that are good.
 pub(crate) struct Issuer {
     settings: Jwt,
     source: Source,
     /// None as long as none could be loaded.
     keys: ArcSwapOption<Keys>,
-    /// Issuer that were found good.
+    /// Tokens that were found good.
     cache: Cache,
     /// Wakes who loads the keys.
     wanted: Notify,
