@@ -61,7 +61,9 @@ impl Gateway {
     /// Puts other tables into force, for calls that come from now on. Their revision.
     pub(crate) fn replace(&self, snapshot: Snapshot) -> i64 {
         self.telemetry.configure(&snapshot.config.log);
-        self.telemetry.keys_in_force(snapshot.callers().len());
+        if !Arc::ptr_eq(&snapshot.callers(), &self.snapshot().callers()) {
+            self.telemetry.keys_in_force(snapshot.callers().len());
+        }
         let snapshot = Arc::new(snapshot);
         self.line.reload(&snapshot);
         self.watch.follow(&snapshot, &self.line, &self.telemetry);

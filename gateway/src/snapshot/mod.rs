@@ -173,7 +173,13 @@ impl Snapshot {
         let names = config.segments.iter().enumerate();
         let segments: Vec<_> =
             names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
-        let callers = ArcSwap::from_pointee(Callers::read(&config, &segments)?);
+        // Whoever was known stays known, whatever is in their file just now: it is watched on its own.
+        let same = |previous: &&Self| Callers::are_same(&previous.config, &config);
+        let callers = match previous.filter(same) {
+            Some(previous) => previous.callers.load_full(),
+            None => Arc::new(Callers::read(&config, &segments)?),
+        };
+        let callers = ArcSwap::new(callers);
         let knows_callers = config.knows_callers();
         let known = previous.and_then(|previous| previous.issuer.as_ref());
         let issuer = config.identity.jwt.as_ref().map(|settings| Issuer::build(settings, known));

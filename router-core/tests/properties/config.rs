@@ -23,7 +23,8 @@ pub(crate) fn check(input: &[u8]) {
 
 /// The text is a file of keys.
 fn keys(text: &str) {
-    let config = "pools: {p: {endpoints: [{url: http://h}]}}\nroutes: {m: {targets: [{pool: p}]}}\nsegments: {s: {}}";
+    let config =
+        "pools: {p: {endpoints: [{url: http://h}]}}\nroutes: {m: {targets: [{pool: p}]}}\nsegments: {s: {}}";
     let config = load(config, &|_| None).expect("nothing is wrong with it").config;
     let mut segments = Vec::new();
     match load_keys(text, &config, |found| segments.push(found.segment)) {

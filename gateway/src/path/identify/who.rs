@@ -51,11 +51,11 @@ pub(super) async fn who(
         Some(named) => Some(ask::segment(named, &snapshot.config.segments)?),
         None => None,
     };
-    let caller = match identified(snapshot, head) {
+    let caller = match identified(snapshot, account, head) {
         Err(Unknown::Token(bad)) if bad.may_be_newer() => {
             // What is rare is kept apart, so that every call's future stays small.
             Box::pin(newer_keys(snapshot)).await;
-            identified(snapshot, head)
+            identified(snapshot, account, head)
         }
         known => known,
     };
@@ -66,7 +66,7 @@ pub(super) async fn who(
         (None, Some(caller)) => Some(&caller.segment),
         (None, None) => snapshot.anonymous(),
     };
-    let segment = segment.cloned().ok_or_else(|| unidentified(Unidentified::NoKey))?;
+    let segment = segment.cloned().ok_or_else(|| refused(unidentified(Unidentified::NoKey), account))?;
     {
         let mut facts = account.facts();
         facts.segment = Some(segment.clone());
@@ -82,17 +82,17 @@ enum Unknown {
 }
 
 /// The caller that a head's credential is of; none where it has none, and where credentials are not looked at.
-fn identified(snapshot: &Snapshot, head: &Parts) -> Result<Option<Arc<Caller>>, Unknown> {
+fn identified(snapshot: &Snapshot, account: &Account, head: &Parts) -> Result<Option<Arc<Caller>>, Unknown> {
     if !snapshot.knows_callers {
         return Ok(None);
     }
-    let found = credential::of(&head.headers).map_err(|reason| Unknown::Key(reason.into()))?;
+    let found = credential::of(&head.headers).map_err(|reason| Unknown::Key(refused(reason, account)))?;
     match (found, &snapshot.issuer) {
         (None, _) => Ok(None),
         (Some(token), Some(issuer)) if is_token(token) => {
             issuer.caller(token, &snapshot.segments).map(Some).map_err(Unknown::Token)
         }
-        (Some(key), _) => by_key(snapshot, key).map(Some).map_err(Unknown::Key),
+        (Some(key), _) => by_key(snapshot, account, key).map(Some).map_err(Unknown::Key),
     }
 }
 
@@ -117,14 +117,26 @@ fn note_unknown(gateway: &Gateway, account: &Account, unknown: Unknown) -> Failu
         // Callers do not make tokens up by mistake: what is wrong with theirs is what they have to know.
         Unknown::Token(bad) => {
             gateway.telemetry.metrics.jwt.refused(&bad);
-            Failure::new(Reason::InvalidToken { told: bad.told() }, bad.to_string())
+            let cause = format!("{bad}, from {}", peer(account));
+            Failure::new(Reason::InvalidToken { told: bad.told() }, cause)
         }
     }
 }
 
-fn by_key(snapshot: &Snapshot, key: &[u8]) -> Result<Arc<Caller>, Failure> {
+/// A refusal that the log tells an operator about: what was wrong with the credential, and where it came from.
+fn refused(reason: Reason, account: &Account) -> Failure {
+    let why = if let Reason::InvalidKey { why } = reason { why.name() } else { reason.code() };
+    Failure::new(reason, format!("{why}, from {}", peer(account)))
+}
+
+fn peer(account: &Account) -> &str {
+    account.origin.peer.to_str().unwrap_or_default()
+}
+
+fn by_key(snapshot: &Snapshot, account: &Account, key: &[u8]) -> Result<Arc<Caller>, Failure> {
+    let unknown = || refused(unidentified(Unidentified::UnknownKey), account);
     if key.len() > KEY_BYTES_MAX {
-        return Err(unidentified(Unidentified::UnknownKey).into());
+        return Err(unknown());
     }
     match snapshot.callers().judge(key, unix_seconds()) {
         Verdict::Known(caller) => Ok(caller.clone()),
@@ -132,7 +144,7 @@ fn by_key(snapshot: &Snapshot, key: &[u8]) -> Result<Arc<Caller>, Failure> {
             let cause = format!("a key of the caller {} has expired", caller.id);
             Err(Failure::new(unidentified(Unidentified::ExpiredKey), cause))
         }
-        Verdict::Unknown => Err(unidentified(Unidentified::UnknownKey).into()),
+        Verdict::Unknown => Err(unknown()),
     }
 }
 
