@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fmt, io};
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, IF_MATCH};
 use http::{Method, Request};
@@ -191,6 +192,9 @@ fn request(host: &str, asked: &Asked) -> Result<Request<Full<Bytes>>, Failure> {
     let mut request = Request::builder().method(&asked.method).uri(&asked.path).header(HOST, host);
     if let Some(tag) = &asked.expected {
         request = request.header(IF_MATCH, tag);
+    }
+    if let Some(key) = operators_key().map_err(|problem| Failure::Unreachable(problem.to_string()))? {
+        request = request.header(AUTHORIZATION, format!("Bearer {key}"));
     }
     let body = match &asked.body {
         Some(body) => {

@@ -5,6 +5,7 @@ mod callers;
 mod credential;
 mod gauges;
 mod operators;
+mod place;
 mod route;
 
 use std::collections::HashMap;
@@ -24,11 +25,13 @@ pub(crate) use callers::{Caller, Callers, KeysError, sha256, try_keys};
 pub(crate) use credential::Credential;
 pub(crate) use gauges::Page;
 pub(crate) use operators::{Operators, Worth};
+pub(crate) use place::Place;
 pub(crate) use route::{Route, Target};
 
 use crate::audit::SigningKey;
 use crate::path::accept::has_anthropic_version;
 use crate::path::accept::tls::{Identities, try_identity};
+use crate::path::identify::{Issuer, try_jwks};
 use crate::path::limit::Allowance;
 use crate::path::send::Connections;
 use crate::path::send::tls::{self, Protocol};
@@ -52,6 +55,8 @@ pub(crate) enum BuildError {
     Host { pool: String, endpoint: String },
     #[error(transparent)]
     Keys(#[from] KeysError),
+    #[error("identity.jwt: {0}")]
+    Jwt(String),
     #[error("routes.{route}: the target {label:?} cannot stand in a header")]
     Label { route: String, label: String },
 }
@@ -79,6 +84,8 @@ pub(crate) struct Snapshot {
     pub(crate) knows_callers: bool,
     /// Who is known.
     callers: ArcSwap<Callers>,
+    /// Whose bearer tokens are taken, if any are.
+    pub(crate) issuer: Option<Arc<Issuer>>,
 }
 
 /// A class of callers.
@@ -146,6 +153,7 @@ pub(crate) fn try_file(path: &Path, what: FileUse<'_>) -> Result<(), String> {
         FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
         FileUse::Identity { key } => try_identity(path, key),
         FileUse::SigningKey => SigningKey::read(&Secret::File(path.to_owned())).map(drop),
+        FileUse::Jwks => try_jwks(path),
     }
 }
 
@@ -206,6 +214,9 @@ impl Snapshot {
         let knows_callers = config.knows_callers();
         let identities = Identities::build(&config).map_err(BuildError::Tls)?;
         let operators = Operators::new(&config.admin.keys);
+        let known = previous.and_then(|previous| previous.issuer.as_ref());
+        let issuer = config.identity.jwt.as_ref().map(|settings| Issuer::build(settings, known));
+        let issuer = issuer.transpose().map_err(BuildError::Jwt)?;
         Ok(Self {
             config,
             pools,
@@ -219,6 +230,7 @@ impl Snapshot {
             allowances,
             knows_callers,
             callers,
+            issuer,
         })
     }
 

@@ -100,6 +100,11 @@ pub enum Reason {
         /// What it may be.
         wanted: &'static str,
     },
+    /// The caller's bearer token is not good.
+    InvalidToken {
+        /// What is wrong with it, in general terms.
+        told: &'static str,
+    },
     /// There is not enough for everybody and others come first, or nothing at all that could serve the call now.
     Shed {
         /// Why this call.
@@ -210,6 +215,7 @@ impl Reason {
             Self::InvalidKey { .. } => (401, CALLER, "invalid_api_key"),
             Self::RouteForbidden { .. } => (403, "permission_error", "route_forbidden"),
             Self::InvalidHeader { .. } => (400, CALLER, "invalid_header"),
+            Self::InvalidToken { .. } => (401, CALLER, "invalid_api_key"),
             Self::Shed { why: why @ Shed::NoEndpoint, .. } => (503, SERVER, why.code()),
             Self::Shed { why, .. } => (429, "overloaded_error", why.code()),
             Self::OverQuota { .. } => (429, "rate_limit_error", "rate_limit_exceeded"),
@@ -299,6 +305,7 @@ impl Reason {
             Self::InvalidKey { why } => why.message().into(),
             Self::RouteForbidden { model } => forbidden(model.as_deref()).into(),
             Self::InvalidHeader { header, wanted } => format!("The header `{header}` must be {wanted}.").into(),
+            Self::InvalidToken { told } => (*told).into(),
             Self::Shed { why, .. } => why.message().into(),
             Self::OverQuota { kind, .. } => over_quota(*kind).into(),
             Self::Draining => "The gateway is being stopped.".into(),
