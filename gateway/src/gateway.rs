@@ -67,7 +67,11 @@ impl Gateway {
     /// Puts other tables into force, for calls that come from now on, with the weights that they have. Their revision.
     pub(crate) fn replace(&self, snapshot: Snapshot, weights: Staging) -> i64 {
         self.telemetry.configure(&snapshot.config.log);
-        self.telemetry.keys_in_force(snapshot.callers().len());
+        self.telemetry.metrics.handshakes.forget();
+        snapshot.identities.show(&self.telemetry.metrics);
+        if !Arc::ptr_eq(&snapshot.callers(), &self.snapshot().callers()) {
+            self.telemetry.keys_in_force(snapshot.callers().len());
+        }
         let snapshot = Arc::new(snapshot);
         snapshot.apply_quotas();
         self.line.reload(&snapshot);

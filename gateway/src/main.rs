@@ -8,6 +8,7 @@ mod gateway;
 mod path;
 mod reload;
 mod snapshot;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;

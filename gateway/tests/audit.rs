@@ -242,6 +242,39 @@ fn whoever_comes_by_the_socket_is_local() {
     assert_eq!((&lines[1]["actor"], &lines[1]["from"]), (&"local".into(), &"unix".into()));
 }
 
+#[test]
+fn an_operator_with_a_key_is_known_by_its_name() {
+    let made: Value = serde_json::from_str(&outcome::weir(&["key", "new", "--json"]).stdout).unwrap();
+    let (key, digest) = (made["key"].as_str().unwrap(), made["sha256"].as_str().unwrap());
+    let logged = Logged::new("");
+    let text = std::fs::read_to_string(logged.files.0.join("weir.yaml")).unwrap();
+    let admin = format!("admin: {{ keys: [{{ id: shifts, role: writer, sha256: \"{digest}\" }}] }}\n");
+    logged.files.write("weir.yaml", &(text + &admin));
+    let weir = logged.start();
+    let adjust = |key: &str| {
+        let mut command = command();
+        command.args(["router", "adjust", "--model", "a", "--weight", "0.7", "--admin", &weir.admin]);
+        outcome::of({
+            command.env("WEIR_ADMIN_KEY", key);
+            command
+        })
+    };
+    let refused = adjust("");
+    assert_eq!(
+        (refused.code, refused.stderr.contains("needs the role writer")),
+        (1, true),
+        "{}",
+        refused.stderr
+    );
+    let refused = adjust("nobody's");
+    assert_eq!((refused.code, refused.stderr.contains("not known")), (1, true), "{}", refused.stderr);
+    let adjusted = adjust(key);
+    assert_eq!(adjusted.code, 0, "{}", adjusted.stderr);
+    let lines = logged.lines();
+    assert_eq!((lines.len(), &lines[1]["actor"], &lines[1]["role"]), (2, &"shifts".into(), &"writer".into()));
+    assert!(!logged.text().contains(key), "who it was, and not by what");
+}
+
 /// An Ed25519 key pair in PEM.
 fn key_pair(files: &Folder) -> (PathBuf, PathBuf) {
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();

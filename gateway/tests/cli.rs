@@ -358,7 +358,7 @@ fn health_asks_at_a_unix_socket_too() {
 #[test]
 fn health_refuses_what_is_no_address() {
     for admin in [
-        "https://127.0.0.1:9901",
+        "ftp://127.0.0.1:9901",
         "http://127.0.0.1:9901/metrics",
         "http://",
         "9901",

@@ -458,3 +458,38 @@ fn when_one_replica_refuses_the_others_are_put_back() {
     );
     assert_eq!(code(&post(&weir.admin, "/admin/v1/rollback", &[], b"")), (409, "nothing_earlier".into()));
 }
+
+#[test]
+fn replicas_that_would_go_back_to_different_weights_are_not_rolled_back() {
+    let upstreams = upstreams();
+    let weirs = [usual(&upstreams), usual(&upstreams)];
+    for (weir, first) in weirs.iter().zip([0.1, 0.2]) {
+        for weight in [first, 0.9] {
+            assert_eq!((adjust(weir, "m", "a/small", weight).status, deploy(weir).status), (200, 200));
+        }
+    }
+    let refused = cli(&["rollback"], &[&weirs[0].admin, &weirs[1].admin]);
+    assert_refused(&refused, 1, &["earlier weights", "nothing was changed"]);
+    assert_eq!(cli(&["rollback"], &[&weirs[0].admin]).code, 0);
+    assert_eq!(weights(&route(&weirs[0], "m"), "weight"), [0.1, 0.9]);
+}
+
+#[test]
+fn a_replica_that_breaks_off_is_looked_at_again() {
+    let upstreams = upstreams();
+    let weir = usual(&upstreams);
+    let state = get(&weir.admin, "/admin/v1/routes").body;
+    let dying = Upstream::with(move |got, socket| {
+        use std::io::Write;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", state.len());
+        got.line.starts_with("GET") && socket.write_all(&[head.as_bytes(), &state].concat()).is_ok()
+    });
+    let adjust = ["adjust", "--model", "small", "--weight", "0.7"];
+    let refused = cli(&adjust, &[&weir.admin, &dying.address]);
+    assert_refused(
+        &refused,
+        1,
+        &["no answer", "put back as before", &format!("{}: as before", dying.address)],
+    );
+    assert_eq!(weights(&route(&weir, "m"), "staged_weight"), [0.0; 0]);
+}

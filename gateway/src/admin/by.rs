@@ -8,12 +8,9 @@ use axum::http::HeaderValue;
 use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
 
+use super::guard::Operator;
 use crate::audit::By;
 use crate::path::accept::request_id;
-
-/// The peer of an operator's connection, as the listener knows it.
-#[derive(Clone, Debug)]
-pub(super) struct Peer(pub(super) HeaderValue);
 
 /// A change that is asked for.
 #[derive(Debug)]
@@ -27,19 +24,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Asking {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0.to_str().ok()).unwrap_or_default();
-        let (actor, role) = who(peer);
-        let from = peer.trim_end_matches(':').to_owned();
+        let (actor, role, from) = who(parts.extensions.get());
         let id = request_id(&parts.headers);
         let by = By { actor, role, from, request_id: id.to_str().ok().map(str::to_owned) };
         Ok(Self { by, expected: parts.headers.get(IF_MATCH).and_then(expected) })
     }
 }
 
-/// Who an operator is, and what they may do. There are no keys for operators yet: whoever can connect may do all.
-fn who(peer: &str) -> (Cow<'static, str>, &'static str) {
-    let by_socket = peer.starts_with("unix");
-    (if by_socket { "local" } else { "anonymous" }.into(), "admin")
+/// Who an operator is, the role that lets them do what they ask for, and from where they come.
+fn who(operator: Option<&Operator>) -> (Cow<'static, str>, &'static str, String) {
+    let Some(operator) = operator else { return ("anonymous".into(), "none", String::new()) };
+    let from = operator.peer.to_str().unwrap_or_default().trim_end_matches(':').to_owned();
+    let without_a_key = if from == "unix" { "local" } else { "anonymous" };
+    let actor = operator.id.as_deref().map_or_else(|| without_a_key.into(), |id| id.to_owned().into());
+    (actor, operator.role.name(), from)
 }
 
 /// The revision that `If-Match` names; what is no single tag is nobody's revision.

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -12,9 +13,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::by::Peer;
+use super::guard::Peer;
+use crate::gateway::Gateway;
+use crate::path::accept::tls::{self, Identities, Identity, Refused};
 use crate::path::accept::{Listener, Socket};
-use crate::path::telemetry::{Level, Shared};
+use crate::path::telemetry::{Level, Refusal};
 
 /// Connections of one listener at a time; further ones wait. With those of the other one they are within what is
 /// reserved beside callers.
@@ -27,24 +30,55 @@ const LAST_ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Pause after the system could not give a connection, so as not to spin.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a TLS handshake may take.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// Which listener's certificate is meant.
+pub(super) type IdentityOf = fn(&Identities) -> Option<&Arc<Identity>>;
+
 /// Serves whoever comes, until the process ends.
-pub(super) async fn serve(listener: Listener, router: Router, telemetry: Shared) {
+pub(super) async fn serve(listener: Listener, router: Router, gateway: Arc<Gateway>, identity: IdentityOf) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         // Never closed, so there always is one in the end.
         let Ok(place) = room.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((socket, peer)) => {
-                let router = router.clone().layer(Extension(Peer(peer)));
+                let router = router.clone().layer(Extension(Peer(peer.clone())));
+                let gateway = gateway.clone();
                 tokio::spawn(async move {
-                    connection(socket, router).await;
+                    if let Some(socket) = secured(socket, &peer, &gateway, identity).await {
+                        connection(socket, router).await;
+                    }
                     drop(place);
                 });
             }
             Err(error) => {
-                telemetry.event(Level::Warn, format!("cannot accept an operator's connection: {error}"));
+                gateway
+                    .telemetry
+                    .event(Level::Warn, format!("cannot accept an operator's connection: {error}"));
                 sleep(PAUSE).await;
             }
+        }
+    }
+}
+
+/// The socket as it is, or speaking TLS where the listener does.
+async fn secured(
+    socket: Socket,
+    peer: &HeaderValue,
+    gateway: &Gateway,
+    identity: IdentityOf,
+) -> Option<Socket> {
+    let server = identity(&gateway.snapshot().identities).map(|identity| identity.server());
+    let Some(server) = server else { return Some(socket) };
+    let late = || Err(Some(Refused { refusal: Refusal::Timeout, cause: "it took too long".to_owned() }));
+    match timeout(HANDSHAKE_MAX, tls::accept(socket, server, None)).await.unwrap_or_else(|_| late()) {
+        Ok(socket) => Some(socket),
+        Err(refused) => {
+            let Refused { refusal, cause } = refused?;
+            gateway.telemetry.refuse_handshake(peer, refusal, &cause);
+            None
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The operators' listener: metrics, probes and the state of routes and pools. Never reachable through the
 //! data port. While there are no keys for it, it is bound to loopback or to a Unix-domain socket only, and refuses
-//! what a web page could make a browser on this machine send. The metrics alone may have a listener of their own.
+//! what a web page could make a browser on this machine send; with keys, `guard` says who may do what. The metrics alone
+//! may have a listener of their own.
 
 mod backpressure;
 mod by;
 mod entrance;
+mod guard;
 mod segments;
 mod state;
 mod weights;
@@ -16,7 +18,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::uri::Authority;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
@@ -24,6 +26,9 @@ use serde_json::json;
 pub(crate) use weights::ratio;
 
 use by::Asking;
+use entrance::IdentityOf;
+use guard::Operator;
+pub(crate) use guard::advice;
 
 use crate::gateway::Gateway;
 use crate::path::accept::Listener;
@@ -38,17 +43,18 @@ pub(crate) fn open(listener: Listener, gateway: &Arc<Gateway>, reloader: Arc<Rel
         Listener::Tcp(_) => router.layer(from_fn(guard_host)),
         Listener::Unix(_) => router,
     };
-    serve(listener, router.layer(from_fn(guard_origin)), gateway);
+    let router = router.layer(from_fn_with_state(gateway.clone(), guard::judge)).layer(from_fn(guard_origin));
+    serve(listener, router, gateway, |identities| identities.admin.as_ref());
 }
 
 /// Serves the metrics alone, to whoever can connect.
 pub(crate) fn open_metrics(listener: Listener, gateway: &Arc<Gateway>) {
     let router = Router::new().route("/metrics", get(metrics)).with_state(gateway.clone());
-    serve(listener, router, gateway);
+    serve(listener, router, gateway, |identities| identities.metrics.as_ref());
 }
 
-fn serve(listener: Listener, router: Router, gateway: &Arc<Gateway>) {
-    tokio::spawn(entrance::serve(listener, router, gateway.telemetry.clone()));
+fn serve(listener: Listener, router: Router, gateway: &Arc<Gateway>, identity: IdentityOf) {
+    tokio::spawn(entrance::serve(listener, router, gateway.clone(), identity));
 }
 
 fn router(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Router {
@@ -91,8 +97,11 @@ async fn guard_origin(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Refuses what a browser sends for a page that reaches loopback by a name that it made point there.
+/// Refuses what a browser sends for a page that reaches loopback by a name that it made point there. It has no key.
 async fn guard_host(request: Request, next: Next) -> Response {
+    if request.extensions().get::<Operator>().is_some_and(|operator| operator.id.is_some()) {
+        return next.run(request).await;
+    }
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next().and_then(|host| host.to_str().ok());
     let target = request.uri().authority().is_none_or(|authority| is_loopback(authority.as_str()));

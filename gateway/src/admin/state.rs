@@ -22,13 +22,16 @@ pub(super) async fn pools(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
 /// whole could try passwords against it.
 pub(super) async fn config(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
     let mut config = to_json(&gateway.snapshot().config);
+    config.pointer_mut("/admin/keys").and_then(Value::as_array_mut).into_iter().flatten().for_each(shorten);
     let segments = config["segments"].as_object_mut().into_iter().flat_map(|segments| segments.values_mut());
-    let keys = segments.filter_map(|segment| segment["keys"].as_array_mut()).flatten();
-    for digest in keys.map(|key| &mut key["sha256"]) {
-        let beginning: String = digest.as_str().unwrap_or_default().chars().take(8).collect();
-        *digest = format!("{beginning}…").into();
-    }
+    segments.filter_map(|segment| segment["keys"].as_array_mut()).flatten().for_each(shorten);
     Json(config)
+}
+
+/// Leaves the beginning of a key's digest.
+fn shorten(key: &mut Value) {
+    let beginning: String = key["sha256"].as_str().unwrap_or_default().chars().take(8).collect();
+    key["sha256"] = format!("{beginning}…").into();
 }
 
 fn describe_pool(pool: &Pool) -> Value {

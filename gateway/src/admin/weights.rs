@@ -54,7 +54,12 @@ async fn routes(State(gateway): State<Arc<Gateway>>) -> Response {
     let (snapshot, weights, pools) = (gateway.snapshot(), gateway.weights.load(), gateway.line.pools());
     let describe = |route: &Arc<Route>| describe_route(route, &weights, &pools);
     let routes: Vec<Value> = snapshot.routes.iter().map(describe).collect();
-    answer(&weights, json!({ "window_seconds": WINDOW_SECS, "routes": routes }))
+    let mut body = json!({ "window_seconds": WINDOW_SECS, "routes": routes });
+    if let Some((revision, earlier)) = weights.earlier() {
+        let routes: Vec<Value> = earlier.routes().map(|route| describe_weights(route, &earlier)).collect();
+        body["rollback"] = json!({ "revision": revision, "routes": routes });
+    }
+    answer(&weights, body)
 }
 
 async fn adjust(

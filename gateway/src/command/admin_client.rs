@@ -1,22 +1,30 @@
 //! Asks the admin listener of a running Weir, for the commands that operate one: a request, and the JSON that answers
-//! it. Whether a change may have been made although no answer came is told apart.
+//! it. Whether a change may have been made although no answer came is told apart. The operator's key, where one is
+//! needed, is in the environment.
 
 use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HOST, IF_MATCH};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, IF_MATCH};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::Stop;
-use super::health::{ADMIN, Door};
+use super::door::Door;
+use super::health::{ADMIN, operators_key};
+use crate::path::send::tls::{self, Protocol};
 
 /// How long a connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
@@ -29,6 +37,8 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Admin {
     door: Door,
+    /// The authorities (PEM) to trust in place of the system's.
+    ca: Option<PathBuf>,
     /// As it was named.
     pub(super) name: String,
 }
@@ -86,7 +96,8 @@ impl Asked {
 
 impl Admin {
     /// The listeners that a command line names; the usual one if it names none.
-    pub(super) fn all(names: &[String]) -> Result<Vec<Self>, Stop> {
+    pub(super) fn all(names: &[String], ca: Option<&Path>) -> Result<Vec<Self>, Stop> {
+        let ca = ca.filter(|path| !path.as_os_str().is_empty());
         let mut named: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
         if named.is_empty() {
             named.push(ADMIN);
@@ -96,24 +107,35 @@ impl Admin {
             if admins.iter().any(|known| known.name == name) {
                 return Err(Stop::Usage(format!("--admin {name} is given twice")));
             }
-            let door = Door::parse(name);
-            let wanted = || format!("--admin {name}: should be http://HOST:PORT or unix:/PATH");
-            admins.push(Self { door: door.ok_or_else(|| Stop::Usage(wanted()))?, name: name.to_owned() });
+            let wanted =
+                || format!("--admin {name}: should be http://HOST:PORT, https://HOST:PORT or unix:/PATH");
+            let door = Door::parse(name).ok_or_else(|| Stop::Usage(wanted()))?;
+            admins.push(Self { door, ca: ca.map(Path::to_owned), name: name.to_owned() });
         }
         Ok(admins)
     }
 
     /// Asks, and waits for the answer.
     pub(super) async fn ask(&self, asked: &Asked) -> Result<Value, Failure> {
+        let host = self.door.host();
         match &self.door {
             Door::Tcp(authority) => {
-                exchange(connected(TcpStream::connect(authority)).await?, authority, asked).await
+                exchange(connected(TcpStream::connect(authority)).await?, host, asked).await
             }
-            Door::Unix(path) => {
-                exchange(connected(UnixStream::connect(path)).await?, "localhost", asked).await
+            Door::Tls(authority) => {
+                exchange(connected(secure(authority, self.ca.as_deref())).await?, host, asked).await
             }
+            Door::Unix(path) => exchange(connected(UnixStream::connect(path)).await?, host, asked).await,
         }
     }
+}
+
+async fn secure(authority: &str, ca: Option<&Path>) -> io::Result<TlsStream<TcpStream>> {
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
+    let client =
+        tls::client(ca, Protocol::Http1).map_err(|problem| io::Error::other(format!("ca: {problem}")))?;
+    TlsConnector::from(client).connect(name, TcpStream::connect(authority).await?).await
 }
 
 /// Runs what a command asks to its end.
@@ -141,7 +163,7 @@ pub(super) fn escape(name: &str) -> String {
     out
 }
 
-async fn connected<T>(connecting: impl Future<Output = std::io::Result<T>>) -> Result<T, Failure> {
+async fn connected<T>(connecting: impl Future<Output = io::Result<T>>) -> Result<T, Failure> {
     match timeout(CONNECT_MAX, connecting).await {
         Ok(connected) => connected.map_err(|error| Failure::Unreachable(error.to_string())),
         Err(_) => Err(Failure::Unreachable(format!("no connection within {CONNECT_MAX:?}"))),
@@ -169,6 +191,12 @@ where
 
 fn request(host: &str, asked: &Asked) -> Result<Request<Full<Bytes>>, Failure> {
     let mut request = Request::builder().method(&asked.method).uri(&asked.path).header(HOST, host);
+    let unusable = |error: &dyn fmt::Display| Failure::Unreachable(error.to_string());
+    if let Some(key) = operators_key().map_err(|error| unusable(&error))? {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {key}")).map_err(|error| unusable(&error))?;
+        bearer.set_sensitive(true);
+        request = request.header(AUTHORIZATION, bearer);
+    }
     if let Some(tag) = &asked.expected {
         request = request.header(IF_MATCH, tag);
     }

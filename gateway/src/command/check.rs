@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::{Stop, load, print};
+use crate::admin;
 use crate::cli::Check;
+use crate::path::accept::tls::Identities;
 use crate::snapshot::{KeysError, try_keys};
 
 pub(crate) fn check(arguments: &Check) -> Result<(), Stop> {
@@ -27,6 +29,11 @@ fn verdict(path: &Path) -> (String, bool) {
             let mut text = String::new();
             for warning in &loaded.warnings {
                 text += &format!("{}:{warning} (warning)\n", path.display());
+            }
+            // What cannot serve has been warned of.
+            let tls = Identities::build(&loaded.config).map_or_else(|_| Vec::new(), |all| all.advice());
+            for advice in tls.into_iter().chain(admin::advice(&loaded.config.admin)) {
+                text += &format!("{}: {advice} (warning)\n", path.display());
             }
             let (pools, routes) = (loaded.config.pools.len(), loaded.config.routes.len());
             let keys_file = loaded.config.identity.keys_file.as_ref();

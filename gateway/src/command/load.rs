@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use router_core::config::{
-    Admin, Config, Listen, Loaded, Problem, TEXT_BYTES_MAX, UpstreamArgument, from_upstreams, load_with_files,
+    Address, Admin, Config, Listen, Loaded, Problem, TEXT_BYTES_MAX, Tls, UpstreamArgument, from_upstreams,
+    load_with_files,
 };
 
 use super::Stop;
@@ -85,19 +86,44 @@ fn of_upstreams(arguments: &[&str], key_env: Option<&str>) -> Result<Config, Sto
 pub(super) fn place_doors(config: &mut Config, doors: &DoorArguments) -> Result<Vec<&'static str>, Stop> {
     let mut passed_over = Vec::new();
     if let Some(listen) = doors.listen.as_deref().filter(|address| !address.is_empty()) {
-        let wanted = Listen::parse(listen).map_err(|problem| Stop::Usage(format!("--listen: {problem}")))?;
+        let mut wanted =
+            Listen::parse(listen).map_err(|problem| Stop::Usage(format!("--listen: {problem}")))?;
+        wanted.tls = shared_tls(&config.listen)?;
+        over_tcp("--listen", &wanted.address, wanted.tls.as_ref())?;
         let before = std::mem::replace(&mut config.listen, vec![wanted]);
         if before != config.listen && before != [Listen::default()] {
             passed_over.push("listen: the file's addresses give way to --listen or WEIR_LISTEN");
         }
     }
     if let Some(admin) = doors.admin.as_deref().filter(|address| !address.is_empty()) {
-        let wanted = Admin::parse(admin).map_err(|problem| Stop::Usage(format!("--admin: {problem}")))?;
+        let wanted = config.admin.parse_address(admin);
+        let wanted = wanted.map_err(|problem| Stop::Usage(format!("--admin: {problem}")))?;
+        over_tcp("--admin", &wanted, config.admin.tls.as_ref())?;
         // Where metrics are served too is another address, which stays.
-        let before = std::mem::replace(&mut config.admin.address, wanted.address);
+        let before = std::mem::replace(&mut config.admin.address, wanted);
         if before != config.admin.address && before != Admin::default().address {
             passed_over.push("admin.address: the file's address gives way to --admin or WEIR_ADMIN");
         }
     }
     Ok(passed_over)
+}
+
+/// What the file's listeners speak TLS with, for the one in their place: whoever asked for TLS gets no listener without
+/// it.
+fn shared_tls(listen: &[Listen]) -> Result<Option<Tls>, Stop> {
+    let first = listen.first().and_then(|listen| listen.tls.as_ref());
+    if listen.iter().any(|listen| listen.tls.as_ref() != first) {
+        let problem = "--listen or WEIR_LISTEN: the file's listeners differ in `tls`, so it is not clear what this one is to have; set the addresses in the file";
+        return Err(Stop::Usage(problem.into()));
+    }
+    Ok(first.cloned())
+}
+
+fn over_tcp(flag: &str, address: &Address, tls: Option<&Tls>) -> Result<(), Stop> {
+    match (address, tls) {
+        (Address::Unix(_), Some(_)) => {
+            Err(Stop::Usage(format!("{flag}: the file asks for `tls`, which is not spoken on {address}")))
+        }
+        _ => Ok(()),
+    }
 }

@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod completions;
 mod demo;
+mod door;
 mod health;
 mod key;
 pub(crate) mod load;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::admin_client::{self, Admin, Asked, Failure, escape};
 use super::router::columns;
 use super::{Stop, print};
-use crate::cli::{QuotaAction, QuotaSet};
+use crate::cli::{QuotaAction, QuotaSet, RouterOperate};
 
 const SEGMENTS: &str = "/admin/v1/segments";
 /// The parts of a quota that may be left out.
@@ -37,7 +37,7 @@ pub(crate) fn quota(action: &QuotaAction) -> Result<(), Stop> {
     admin_client::run(async {
         match action {
             QuotaAction::Show(asked) => {
-                let replicas = replicas(&asked.admins).await?;
+                let replicas = replicas(asked).await?;
                 let described = replicas.iter().map(|replica| {
                     json!({ "admin": replica.admin.name, "segments": replica.segments["segments"] })
                 });
@@ -50,9 +50,9 @@ pub(crate) fn quota(action: &QuotaAction) -> Result<(), Stop> {
 }
 
 /// All of them, or a failure if one does not answer.
-async fn replicas(admins: &[String]) -> Result<Vec<Replica>, Stop> {
+async fn replicas(asked: &RouterOperate) -> Result<Vec<Replica>, Stop> {
     let (mut replicas, mut failed) = (Vec::new(), Vec::new());
-    for admin in Admin::all(admins)? {
+    for admin in Admin::all(&asked.admins, asked.ca.as_deref())? {
         match admin.ask(&Asked::get(SEGMENTS)).await {
             Ok(segments) => replicas.push(Replica { admin, segments }),
             Err(failure) => failed.push(format!("{}: {failure}", admin.name)),
@@ -66,7 +66,7 @@ async fn set(asked: &QuotaSet) -> Result<(), Stop> {
     if !named && asked.enforce.is_none() && !asked.reset {
         return Err(Stop::Usage("nothing is to be set: name a limit, or --reset".into()));
     }
-    let replicas = replicas(&asked.operate.admins).await?;
+    let replicas = replicas(&asked.operate).await?;
     for replica in &replicas {
         if replica.of(&asked.segment).is_none() {
             let message =

@@ -11,7 +11,7 @@ use super::Stop;
 use crate::admin;
 use crate::audit::{Action, Audit, By, Change, SigningKey, fingerprint};
 use crate::gateway::Gateway;
-use crate::path::accept::{self, Doors, Listener, SocketFile};
+use crate::path::accept::{self, Doors, Listener, Scheme, SocketFile};
 use crate::path::telemetry::{Level, LogSink, LogStyle, Metrics, Telemetry, panics};
 use crate::reload::{Reloader, Source};
 use crate::snapshot::Snapshot;
@@ -65,8 +65,8 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     let (admin, admin_listener, socket) = bind(&config.admin.address).await?;
     let mut sockets = Vec::from_iter(socket);
     let metrics_listener = match &config.admin.metrics {
-        Some(address) => {
-            let (_, listener, socket) = bind(address).await?;
+        Some(metrics) => {
+            let (_, listener, socket) = bind(&metrics.address).await?;
             sockets.extend(socket);
             Some(listener)
         }
@@ -74,6 +74,7 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     };
     let doors = Doors::new();
     let addresses: Vec<_> = config.listen.into_iter().map(|listen| listen.address).collect();
+    gateway.snapshot().identities.show(&gateway.telemetry.metrics);
     let opened = doors.open(&addresses).await.map_err(Stop::Failed)?;
     gateway.audit.record(started(&gateway)).await.map_err(|error| failed(&error))?;
     let warnings = torn.into_iter().chain(doors.settle(&gateway, opened)).collect();
@@ -120,9 +121,9 @@ async fn bind(address: &Address) -> Result<(Address, Listener, Option<SocketFile
 }
 
 /// How clients and commands name an address.
-fn url(address: &Address) -> String {
+fn url(address: &Address, scheme: Scheme) -> String {
     match address {
-        Address::Tcp(address) => format!("http://{address}"),
+        Address::Tcp(address) => format!("{}://{address}", scheme.name()),
         Address::Unix(_) => address.to_string(),
     }
 }
@@ -137,13 +138,20 @@ impl Signals {
 impl Running {
     /// Where clients are listened for.
     pub(super) fn data(&self) -> String {
-        let urls: Vec<String> = self.doors.addresses().iter().map(url).collect();
+        let snapshot = self.gateway.snapshot();
+        let scheme = |configured: &Address| {
+            let listen = snapshot.config.listen.iter().find(|listen| listen.address == *configured);
+            Scheme::of(listen.and_then(|listen| listen.tls.as_ref()))
+        };
+        let addresses = self.doors.addresses();
+        let urls: Vec<String> =
+            addresses.iter().map(|(configured, bound)| url(bound, scheme(configured))).collect();
         urls.join(",")
     }
 
     /// Where operators are listened for.
     pub(super) fn admin(&self) -> String {
-        url(&self.admin)
+        url(&self.admin, Scheme::of(self.gateway.snapshot().config.admin.tls.as_ref()))
     }
 
     /// Says on one line of stderr that, and where, the gateway is ready.
@@ -155,7 +163,11 @@ impl Running {
 
     /// Logs what an operator should know from the start.
     pub(super) fn warn(&self, messages: &[&str]) {
-        for message in messages.iter().copied().chain(self.warnings.iter().map(String::as_str)) {
+        let snapshot = self.gateway.snapshot();
+        let mut advice = snapshot.identities.advice();
+        advice.extend(admin::advice(&snapshot.config.admin));
+        let own = self.warnings.iter().chain(&advice).map(String::as_str);
+        for message in messages.iter().copied().chain(own) {
             self.gateway.telemetry.event(Level::Warn, message);
         }
     }

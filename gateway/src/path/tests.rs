@@ -10,7 +10,7 @@ use tower::Service;
 
 use super::telemetry::{LogSink, LogStyle, Metrics, Telemetry};
 use super::*;
-use crate::path::accept::Bounds;
+use crate::path::accept::{Bounds, Scheme};
 use crate::snapshot::Snapshot;
 
 const ONE_PLACE: &str = "
@@ -62,7 +62,7 @@ async fn connect(gateway: &Arc<Gateway>) -> SendRequest<Full<Bytes>> {
     let bounds = Bounds::of(&gateway.snapshot().config.limits);
     let service = hyper::service::service_fn(move |request| {
         let peer = HeaderValue::from_static("127.0.0.1");
-        rooms.clone().call(Arrival { request, peer, bounds, trusted: false })
+        rooms.clone().call(Arrival { request, peer, bounds, trusted: false, scheme: Scheme::Http })
     });
     tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(far), service));
     let (sender, connection) = handshake(TokioIo::new(near)).await.unwrap();

@@ -36,20 +36,23 @@ impl Reloader {
                 // As it was read, perhaps with the rest.
                 tried = None;
             } else if Some(&now) == last.as_ref() && tried.as_ref() != Some(&now) {
-                tried = Some(now.clone());
                 drop(snapshot);
-                self.reload_keys();
+                // Tables that were built meanwhile may not have the new ones yet.
+                tried = (!self.reload_keys()).then(|| now.clone());
             }
             last = Some(now);
         }
     }
 
-    fn reload_keys(&self) {
+    /// Whether the file could be read.
+    fn reload_keys(&self) -> bool {
         // No other configuration comes into force meanwhile.
         let _turn = self.turn.blocking_lock();
         let snapshot = Arc::clone(&self.gateway.snapshot());
         let telemetry = &self.gateway.telemetry;
-        match snapshot.read_callers() {
+        let read = snapshot.read_callers();
+        let succeeded = read.is_ok();
+        match read {
             Ok(callers) => {
                 let keys = callers.len();
                 snapshot.replace_callers(callers);
@@ -62,5 +65,6 @@ impl Reloader {
                 telemetry.event(Level::Error, message);
             }
         }
+        succeeded
     }
 }

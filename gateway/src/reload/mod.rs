@@ -11,7 +11,6 @@ mod keys;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime};
 
 use router_core::config::{Config, to_json};
 use router_core::route::staging::{Staging, Voided};
@@ -29,10 +28,7 @@ use crate::gateway::Gateway;
 use crate::path::accept::Doors;
 use crate::path::telemetry::Level;
 use crate::snapshot::Snapshot;
-
-/// How often the file is looked at. By asking, not by a watch: that works on every file system, and for files
-/// that are links which are pointed elsewhere, as Kubernetes does with a `ConfigMap`.
-const LOOK: Duration = Duration::from_secs(1);
+use crate::watch::{LOOK, Version};
 
 /// Reads a configuration again and puts it into force.
 #[derive(Debug)]
@@ -115,15 +111,6 @@ struct Built {
     /// The weights with it in force.
     weights: Staging,
     voided: Voided,
-}
-
-/// What identifies a version of a file without reading it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Version {
-    /// Where links lead.
-    place: PathBuf,
-    bytes: u64,
-    modified: SystemTime,
 }
 
 impl Source {
@@ -210,9 +197,10 @@ impl Reloader {
     pub(crate) async fn watch(self: Arc<Self>) {
         let Some(source) = &self.source else { return };
         let (changed, mut changes) = mpsc::channel(1);
-        let (path, version) = (source.path.clone(), source.version.clone());
-        let watcher =
-            thread::Builder::new().name("config".into()).spawn(move || look(&path, version, &changed));
+        let (path, version, gateway) = (source.path.clone(), source.version.clone(), self.gateway.clone());
+        let watcher = thread::Builder::new()
+            .name("config".into())
+            .spawn(move || look(&path, version, &gateway, &changed));
         if let Err(error) = watcher {
             let message = format!("the configuration file is not watched: {error}");
             return self.gateway.telemetry.event(Level::Warn, message);
@@ -224,12 +212,13 @@ impl Reloader {
     }
 }
 
-/// Looks at the file again and again. A change counts once it has stood still for a moment, since many editors
-/// write a file in several steps.
-fn look(path: &Path, mut known: Option<Version>, changed: &mpsc::Sender<()>) {
+/// Looks at the file, and at those that it names for TLS, again and again. A change counts once it has stood
+/// still for a moment, since many editors write a file in several steps.
+fn look(path: &Path, mut known: Option<Version>, gateway: &Gateway, changed: &mpsc::Sender<()>) {
     let mut last = known.clone();
     loop {
         pause();
+        renew(gateway);
         let now = Version::of(path);
         if now.is_some() && now != known && now == last {
             known.clone_from(&now);
@@ -246,12 +235,30 @@ fn pause() {
     thread::sleep(LOOK);
 }
 
-impl Version {
-    /// The version of the file that is there now.
-    pub(crate) fn of(path: &Path) -> Option<Self> {
-        let place = path.canonicalize().ok()?;
-        let metadata = place.metadata().ok()?;
-        Some(Self { place, bytes: metadata.len(), modified: metadata.modified().ok()? })
+/// Puts certificates into force that have changed. Connections that are there stay as they are.
+fn renew(gateway: &Gateway) {
+    // Not kept: a reload may bring others, and these are to go then.
+    let snapshot = gateway.snapshot().clone();
+    for identity in snapshot.identities.iter().filter(|identity| identity.has_changed()) {
+        let (telemetry, place) = (&gateway.telemetry, &identity.place);
+        let renewed = identity.renew();
+        telemetry.metrics.handshakes.renewed.set(i64::from(renewed.is_ok()));
+        match renewed {
+            Ok(()) => {
+                let message = format!("{place}: the certificate in force is the one that the files hold now");
+                telemetry.event(Level::Info, message);
+                for advice in identity.advice() {
+                    telemetry.event(Level::Warn, advice);
+                }
+            }
+            Err(problem) => {
+                let message = format!(
+                    "{place}: the files have changed and cannot serve, the certificate stays: {problem}"
+                );
+                telemetry.event(Level::Error, message);
+            }
+        }
+        snapshot.identities.show(&telemetry.metrics);
     }
 }
 
@@ -301,7 +308,8 @@ fn stays(before: &Config, after: &Config) -> Result<(), Refused> {
             before.admin.address, after.admin.address
         )));
     }
-    if before.admin.metrics != after.admin.metrics {
+    let address = |config: &Config| config.admin.metrics.as_ref().map(|metrics| metrics.address.clone());
+    if address(before) != address(after) {
         return Err(Refused::NeedsRestart("admin.metrics.address: a change needs a restart".into()));
     }
     // A log that a reload could switch off would not show who did.

@@ -99,7 +99,10 @@ impl Reloader {
         let in_force = after.revision() != before.revision();
         let snapshot = if in_force { Some(self.with(&after).await?) } else { None };
         let told = format!("{} by {} from {}", asked.action().name(), by.actor, by.from);
-        gateway.audit.record(change(&asked, by, (&before, &after), restored)).await?;
+        if let Err(problem) = gateway.audit.record(change(&asked, by, (&before, &after), restored)).await {
+            gateway.telemetry.event(Level::Error, format!("not done ({told}): {problem}"));
+            return Err(problem.into());
+        }
         match snapshot {
             Some(snapshot) => {
                 let revision = gateway.replace(snapshot, after);

@@ -13,7 +13,7 @@ use router_core::identify::{Digest, KeyTable, Verdict};
 
 use super::Segment;
 use crate::path::limit::Allowance;
-use crate::reload::Version;
+use crate::watch::Version;
 
 /// A caller that is known.
 #[derive(Debug)]
@@ -78,6 +78,20 @@ impl Callers {
         for (quota, allowance) in self.quotas.values() {
             allowance.follow(Some(*quota));
         }
+    }
+
+    /// Whether two configurations know the same callers, as far as they say themselves: what their file of keys may
+    /// name is the same.
+    pub(super) fn are_same(one: &Config, other: &Config) -> bool {
+        let names =
+            |config: &Config| config.segments.iter().map(|segment| segment.name.clone()).collect::<Vec<_>>();
+        let keys = |config: &Config| {
+            config.segments.iter().flat_map(|segment| segment.keys.clone()).collect::<Vec<_>>()
+        };
+        one.identity == other.identity
+            && names(one) == names(other)
+            && keys(one) == keys(other)
+            && one.topics().eq(other.topics())
     }
 
     /// What a key is worth at `now`, in seconds of Unix time.

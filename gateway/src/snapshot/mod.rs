@@ -4,6 +4,7 @@
 mod callers;
 mod credential;
 mod gauges;
+mod operators;
 mod route;
 
 use std::collections::HashMap;
@@ -22,10 +23,12 @@ use callers::Known;
 pub(crate) use callers::{Caller, Callers, KeysError, sha256, try_keys};
 pub(crate) use credential::Credential;
 pub(crate) use gauges::Page;
+pub(crate) use operators::{Operators, Worth};
 pub(crate) use route::{Route, Target};
 
 use crate::audit::SigningKey;
 use crate::path::accept::has_anthropic_version;
+use crate::path::accept::tls::{Identities, try_identity};
 use crate::path::limit::Allowance;
 use crate::path::send::Connections;
 use crate::path::send::tls::{self, Protocol};
@@ -43,6 +46,8 @@ pub(crate) enum BuildError {
     Key { pool: String, problem: String },
     #[error("pools.{pool}.ca: {problem}")]
     Certificates { pool: String, problem: String },
+    #[error("{0}")]
+    Tls(String),
     #[error("pools.{pool}.endpoints: {endpoint} is not a usable host name")]
     Host { pool: String, endpoint: String },
     #[error(transparent)]
@@ -64,6 +69,10 @@ pub(crate) struct Snapshot {
     passthrough: Vec<(String, Arc<Route>)>,
     /// Classes of callers, in the file's order.
     pub(crate) segments: Vec<Segment>,
+    /// What listeners speak TLS with.
+    pub(crate) identities: Identities,
+    /// Who may operate Weir.
+    pub(crate) operators: Operators,
     /// What each segment may use, and has used, in their order.
     pub(crate) allowances: Vec<Arc<Allowance>>,
     /// Whether callers are known by credentials: from then on each has to be.
@@ -127,7 +136,7 @@ pub(crate) struct Endpoint {
 }
 
 /// What is wrong with a file that a configuration names, if anything.
-pub(crate) fn try_file(path: &Path, what: FileUse) -> Result<(), String> {
+pub(crate) fn try_file(path: &Path, what: FileUse<'_>) -> Result<(), String> {
     match what {
         // What stands in it can only be judged together with the rest of the configuration.
         FileUse::Keys => {
@@ -136,6 +145,7 @@ pub(crate) fn try_file(path: &Path, what: FileUse) -> Result<(), String> {
         FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
         FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
         FileUse::SigningKey => SigningKey::read(&Secret::File(path.to_owned())).map(drop),
+        FileUse::Identity { key } => try_identity(path, key),
     }
 }
 
@@ -182,11 +192,20 @@ impl Snapshot {
         let names = config.segments.iter().enumerate();
         let segments: Vec<_> =
             names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
-        let before = previous.map(Self::callers);
-        let before = before.as_ref().map(|before| &***before);
-        let known = Known { segments: &segments, allowances: &allowances, previous: before };
-        let callers = ArcSwap::from_pointee(Callers::read(&config, &known)?);
+        // Whoever was known stays known, whatever is in their file just now: it is watched on its own.
+        let callers = match previous.filter(|previous| Callers::are_same(&previous.config, &config)) {
+            Some(previous) => previous.callers.load_full(),
+            None => {
+                let before = previous.map(Self::callers);
+                let before = before.as_ref().map(|before| &***before);
+                let known = Known { segments: &segments, allowances: &allowances, previous: before };
+                Arc::new(Callers::read(&config, &known)?)
+            }
+        };
+        let callers = ArcSwap::new(callers);
         let knows_callers = config.knows_callers();
+        let identities = Identities::build(&config).map_err(BuildError::Tls)?;
+        let operators = Operators::new(&config.admin.keys);
         Ok(Self {
             config,
             pools,
@@ -195,6 +214,8 @@ impl Snapshot {
             wildcard,
             passthrough,
             segments,
+            identities,
+            operators,
             allowances,
             knows_callers,
             callers,

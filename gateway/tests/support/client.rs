@@ -31,8 +31,8 @@ impl Answer {
 }
 
 /// One connection.
-pub struct Connection {
-    stream: BufReader<TcpStream>,
+pub struct Connection<S = TcpStream> {
+    stream: BufReader<S>,
 }
 
 impl Connection {
@@ -49,13 +49,30 @@ impl Connection {
         Self { stream: BufReader::new(stream) }
     }
 
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
-    }
-
     /// The socket, for those who want to leave rudely.
     pub fn socket(&self) -> &TcpStream {
         self.stream.get_ref()
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// The same over anything that a test has made.
+    pub fn on(stream: S) -> Self {
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// What it goes over.
+    pub fn inner(&self) -> &S {
+        self.stream.get_ref()
+    }
+
+    /// The same, to write to where that may fail.
+    pub fn inner_mut(&mut self) -> &mut S {
+        self.stream.get_mut()
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
     /// The head of the next answer; its body is left unread.

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,10 @@ use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
 
 /// An answer as it came.
 pub struct Reply {
@@ -30,11 +35,27 @@ impl Client {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let sender = runtime.block_on(async {
             let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-            let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-            tokio::spawn(async move { connection.await.unwrap_or_default() });
-            sender
+            Self::begin(stream).await
         });
         Self { runtime, sender }
+    }
+
+    /// The same over TLS, with a server that is to be `localhost`.
+    pub fn over_tls(address: &str, config: Arc<ClientConfig>) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let sender = runtime.block_on(async {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let name = ServerName::try_from("localhost").unwrap();
+            Self::begin(TlsConnector::from(config).connect(name, stream).await.unwrap()).await
+        });
+        Self { runtime, sender }
+    }
+
+    async fn begin(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> SendRequest<Full<Bytes>> {
+        let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(async move { connection.await.unwrap_or_default() });
+        sender
     }
 
     /// Sends a request for `http://weir.test` and reads all of its answer.

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod outcome;
 pub mod refusal;
 pub mod secure;
+pub mod secured;
 pub mod socket;
 pub mod upstream;
 pub mod weir;

@@ -1,4 +1,4 @@
-//! An upstream behind TLS, and the authority that vouches for it.
+//! An upstream behind TLS, callers who speak it, and the authority that vouches for either.
 
 use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::upstream::{Got, completion, read_request};
 
@@ -29,6 +30,38 @@ impl Authority {
         self.issuer.pem()
     }
 
+    /// A certificate for `name` and its key, both PEM.
+    pub fn identity(&self, name: &str) -> Identity {
+        self.identity_until(name, 2090)
+    }
+
+    /// The same, with a certificate that ends with the beginning of a year.
+    pub fn identity_until(&self, name: &str, year: i32) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    /// A caller's side of TLS that trusts this authority, offers these protocols, and shows `own` if asked for it.
+    pub fn client(&self, protocols: &[&str], own: Option<&Identity>) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let config = config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        let mut config = match own {
+            None => config.with_no_client_auth(),
+            Some(own) => {
+                let chain = CertificateDer::pem_slice_iter(own.certificate.as_bytes());
+                let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap();
+                config.with_client_auth_cert(chain.map(Result::unwrap).collect(), key).unwrap()
+            }
+        };
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
     /// A server's side of TLS, with a certificate for `name`.
     pub fn server(&self, name: &str) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
@@ -41,6 +74,31 @@ impl Authority {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Arc::new(config)
     }
+}
+
+/// A certificate and its key.
+pub struct Identity {
+    pub certificate: String,
+    pub key: String,
+}
+
+/// A caller's connection.
+pub type SecureStream = StreamOwned<ClientConnection, TcpStream>;
+
+/// Connects, shakes hands with a server that is to be `localhost`, and says how that went.
+pub fn connect(address: &str, config: Arc<ClientConfig>) -> std::io::Result<SecureStream> {
+    over(TcpStream::connect(address)?, config)
+}
+
+/// The same over a socket that a test has made.
+pub fn over(mut socket: TcpStream, config: Arc<ClientConfig>) -> std::io::Result<SecureStream> {
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(60)))?;
+    let mut session = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
+    while session.is_handshaking() {
+        session.complete_io(&mut socket)?;
+    }
+    Ok(StreamOwned::new(session, socket))
 }
 
 /// An upstream that speaks HTTP/1.1 over TLS on a free port of 127.0.0.1, and answers every request with a

@@ -99,7 +99,7 @@ impl Weir {
             stderr.read_to_string(&mut ready).unwrap();
             panic!("not ready: {ready}");
         };
-        let plain = |url: &str| url.trim_start_matches("http://").to_owned();
+        let plain = |url: &str| url.trim_start_matches("http://").trim_start_matches("https://").to_owned();
         let (data, admin) = (plain(data), plain(admin));
         let log = Arc::new(Mutex::new(String::new()));
         let lines = log.clone();

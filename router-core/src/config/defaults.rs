@@ -20,13 +20,13 @@ pub const SEGMENT_DEFAULT: &str = "default";
 impl Default for Listen {
     /// Headers are not trusted: anybody may write one.
     fn default() -> Self {
-        Self { address: LISTEN_DEFAULT.into(), trust_headers: false }
+        Self { address: LISTEN_DEFAULT.into(), trust_headers: false, tls: None }
     }
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { address: ADMIN_DEFAULT.into(), metrics: None }
+        Self { address: ADMIN_DEFAULT.into(), keys: Vec::new(), tls: None, metrics: None }
     }
 }
 

@@ -10,6 +10,7 @@ mod bounds;
 mod callers;
 mod check;
 mod defaults;
+mod doors;
 mod expand;
 mod overload;
 mod problem;
@@ -35,6 +36,7 @@ pub use audit::Audit;
 pub use callers::{FileKey, Identity, Key};
 pub use check::{load, load_keys, load_with_files, quota};
 pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT, SEGMENT_DEFAULT};
+pub use doors::{Admin, AdminKey, Listen, MetricsListener, Role, Tls};
 pub use overload::{
     Aimd, Batch, Bulkhead, Concurrency, FirstTokenWindow, GaugesSource, Gradient, Gradient2, MinRtt,
     MinRttSource, NonStreaming, Objective, Order, Priority, Queue, Segment, Span, WhenFull,
@@ -82,24 +84,6 @@ pub struct Config {
     pub anonymous: Option<usize>,
     /// Where callers are known from, besides the keys of the segments.
     pub identity: Identity,
-}
-
-/// One address for clients.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// An address and a port, or a Unix-domain socket.
-    pub address: Address,
-    /// Whether `x-weir-segment` is believed there.
-    pub trust_headers: bool,
-}
-
-/// The operators' listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// Loopback or a Unix-domain socket.
-    pub address: Address,
-    /// Where `/metrics` alone is served too, for a scraper on another machine.
-    pub metrics: Option<Address>,
 }
 
 /// Bounds on what a client may send, and on how long it may keep Weir waiting.
@@ -301,32 +285,6 @@ impl Config {
     pub fn target_label(&self, target: &Target) -> String {
         let pool = &self.pools[target.pool].name;
         target.model.as_ref().map_or_else(|| pool.clone(), |model| format!("{pool}/{model}"))
-    }
-}
-
-impl Listen {
-    /// Reads `host:port` or `unix:/path` by the rules of the file, for a command line.
-    ///
-    /// # Errors
-    ///
-    /// One line that says what would be right.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        address::anywhere(text)
-            .map(|address| Self { address, trust_headers: false })
-            .map_err(|complaint| complaint.to_string())
-    }
-}
-
-impl Admin {
-    /// Reads a loopback `host:port` or `unix:/path` by the rules of the file, for a command line.
-    ///
-    /// # Errors
-    ///
-    /// One line that says what would be right.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        address::local(text)
-            .map(|address| Self { address, metrics: None })
-            .map_err(|complaint| complaint.to_string())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Config;
+use super::{Config, Secret};
 
 /// A configuration that holds, and what its author should know nevertheless.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,11 +15,16 @@ pub struct Loaded {
 
 /// What a file that a configuration names is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileUse {
+pub enum FileUse<'c> {
     /// It holds a secret.
     Secret,
     /// It holds certificates in PEM.
     Certificates,
+    /// It holds the certificate of a listener in PEM, with what stands between it and its authority.
+    Identity {
+        /// The key that has to belong to it; `None` to look at the certificate alone.
+        key: Option<&'c Secret>,
+    },
     /// It holds the keys of callers, as digests.
     Keys,
     /// It holds an Ed25519 private key in PEM.

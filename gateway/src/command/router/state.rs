@@ -13,6 +13,16 @@ pub(super) struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) restored: Option<u64>,
     pub(super) routes: Vec<RouteState>,
+    /// What a rollback would restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rollback: Option<Earlier>,
+}
+
+/// Weights that were in force before.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Earlier {
+    pub(super) revision: u64,
+    pub(super) routes: Vec<RouteState>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -10,7 +10,7 @@ use crate::command::admin_client::{Admin, Asked};
 
 /// Puts what is staged into force.
 pub(super) async fn deploy(asked: &RouterOperate) -> Result<(), Stop> {
-    let fleet = Fleet::of(Admin::all(&asked.admins)?).await?;
+    let fleet = Fleet::of(Admin::all(&asked.admins, asked.ca.as_deref())?).await?;
     fleet.agree("staged weights", |state| {
         let staged = state.staged().into_iter();
         staged.map(|(route, weights)| (route.to_owned(), weights)).collect::<Vec<_>>()
@@ -28,8 +28,12 @@ pub(super) async fn deploy(asked: &RouterOperate) -> Result<(), Stop> {
 
 /// Puts the weights of before the last deployment into force.
 pub(super) async fn rollback(asked: &RouterOperate) -> Result<(), Stop> {
-    let fleet = Fleet::of(Admin::all(&asked.admins)?).await?;
+    let fleet = Fleet::of(Admin::all(&asked.admins, asked.ca.as_deref())?).await?;
     fleet.agree("weights", |state| state.routes.iter().map(RouteState::in_force).collect::<Vec<_>>())?;
+    fleet.agree("earlier weights", |state| {
+        let earlier = state.rollback.as_ref();
+        earlier.map(|earlier| earlier.routes.iter().map(RouteState::in_force).collect::<Vec<_>>())
+    })?;
     let change = Asked::new(Method::POST, "/admin/v1/rollback".into());
     let after = fleet.change(Undo::Deploy, |_| change.clone()).await?;
     show(asked.json, &outcome(&fleet, &after), || {

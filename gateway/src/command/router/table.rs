@@ -20,7 +20,12 @@ pub(super) fn status(fleet: &Fleet) -> String {
     let mut out = String::new();
     for Replica { admin, state } in &fleet.replicas {
         // Writing to a string cannot fail.
-        writeln!(out, "{}: revision {}", admin.name, state.revision).unwrap_or_default();
+        write!(out, "{}: revision {}", admin.name, state.revision).unwrap_or_default();
+        if let Some(earlier) = &state.rollback {
+            write!(out, "; a rollback restores the weights of revision {}", earlier.revision)
+                .unwrap_or_default();
+        }
+        out.push('\n');
         for route in &state.routes {
             writeln!(out, "\nroute {} ({})", route.route, route.origin()).unwrap_or_default();
             let rows = route.targets.iter().map(row);

@@ -11,6 +11,7 @@ use super::listener::SocketFile;
 use super::room::{Place, Room};
 use super::serve::{Path, Visit, serve};
 use super::socket::Listener;
+use super::tls::Identity;
 use crate::gateway::Gateway;
 use crate::path::telemetry::{Level, Limit};
 
@@ -26,6 +27,17 @@ pub(super) struct Entrance {
     pub(super) room: Room,
     pub(super) stage: watch::Receiver<Stage>,
     pub(super) guard: mpsc::Sender<()>,
+    /// As they were when they were looked up last.
+    pub(super) rules: Option<Rules>,
+}
+
+/// What holds for those who come in at a door.
+#[derive(Clone)]
+pub(super) struct Rules {
+    /// Whether callers are believed here what they say of themselves.
+    trusted: bool,
+    /// What is spoken TLS with.
+    tls: Option<Arc<Identity>>,
 }
 
 /// Lets callers in until the doors close; `file` goes with the listener.
@@ -55,9 +67,10 @@ pub(super) async fn accept<P: Path>(
         };
         failing = false;
         let Some(place) = entrance.place().await else { break };
+        let Some(Rules { trusted, tls }) = entrance.rules() else { continue };
+        let tls = tls.map(|identity| identity.server());
         let Entrance { gateway, stage, guard, .. } = entrance.clone();
-        let trusted = entrance.is_trusted();
-        let visit = Visit { socket, peer, trusted, gateway, stage, guard };
+        let visit = Visit { socket, peer, trusted, tls, gateway, stage, guard };
         let path = path.clone();
         tokio::spawn(async move {
             serve(visit, path).await;
@@ -68,11 +81,15 @@ pub(super) async fn accept<P: Path>(
 }
 
 impl Entrance {
-    /// Whether callers are believed here what they say of themselves.
-    fn is_trusted(&self) -> bool {
+    /// What holds here now. A door that the configuration in force does not have any more, since it is about to be
+    /// closed, keeps what it had: it never becomes a door without TLS.
+    fn rules(&mut self) -> Option<Rules> {
         let snapshot = self.gateway.snapshot();
-        let mut listeners = snapshot.config.listen.iter();
-        listeners.any(|listen| listen.address == *self.address && listen.trust_headers)
+        let mut listeners = snapshot.config.listen.iter().zip(&snapshot.identities.listen);
+        if let Some((listen, tls)) = listeners.find(|(listen, _)| listen.address == *self.address) {
+            self.rules = Some(Rules { trusted: listen.trust_headers, tls: tls.clone() });
+        }
+        self.rules.clone()
     }
 
     /// Room for one more connection, as soon as there is; `None` if the doors close before. Further callers wait in

@@ -117,10 +117,11 @@ impl Doors {
         for Bound { configured, address, listener, file } in new {
             let (stage, stages) = watch::channel(Stage::Open);
             if let Some(guard) = guard.clone() {
-                let room = self.room.clone();
+                let (room, path) = (self.room.clone(), path::build(gateway));
                 let address = Arc::new(configured.clone());
-                let entrance = Entrance { gateway: gateway.clone(), address, room, stage: stages, guard };
-                tokio::spawn(accept(listener, file, entrance, path::build(gateway)));
+                let gateway = gateway.clone();
+                let entrance = Entrance { gateway, address, room, stage: stages, guard, rules: None };
+                tokio::spawn(accept(listener, file, entrance, path));
             }
             doors.push(Door { configured, bound: address, stage });
         }
@@ -144,12 +145,12 @@ impl Doors {
         warning
     }
 
-    /// Where clients are listened for.
-    pub(crate) fn addresses(&self) -> Vec<Address> {
+    /// Where clients are listened for: as in the file, and with the port that it got.
+    pub(crate) fn addresses(&self) -> Vec<(Address, Address)> {
         self.lock()
             .iter()
             .filter(|door| *door.stage.borrow() == Stage::Open)
-            .map(|door| door.bound.clone())
+            .map(|door| (door.configured.clone(), door.bound.clone()))
             .collect()
     }
 

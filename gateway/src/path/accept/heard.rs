@@ -48,12 +48,16 @@ impl Heard {
         Self { socket, patience, first: [0; FIRST_BYTES], from: 0, to: 0, frames: None, flushed: true }
     }
 
-    /// Reads until it is clear what the caller speaks; an error if it leaves before.
+    /// Reads until it is clear what the caller speaks; an error if it leaves before, or speaks something else than it
+    /// promised.
     pub(super) fn poll_protocol(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Protocol>> {
         loop {
             let heard = self.first.get(..self.to).unwrap_or_default();
             let preface = PREFACE.get(..heard.len().min(PREFACE.len())).unwrap_or_default();
             if !heard.starts_with(preface) {
+                if self.socket.promises_http2() {
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
                 return Poll::Ready(Ok(Protocol::Http1));
             }
             if heard.len() >= PREFACE.len() {
@@ -91,6 +95,7 @@ impl Heard {
 
     fn wrote(&mut self, polled: &Poll<io::Result<usize>>) {
         match polled {
+            _ if self.socket.notes_itself() => {}
             Poll::Ready(_) => self.patience.unblock(),
             Poll::Pending => self.patience.block(),
         }

@@ -18,6 +18,7 @@ mod socket;
 mod streams;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tls;
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -31,7 +32,7 @@ use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use router_core::config::Limits;
+use router_core::config::{Limits, Tls};
 use router_core::dialect::Reason;
 use tower::Service;
 
@@ -61,6 +62,15 @@ pub(crate) struct Arrival {
     pub(crate) bounds: Bounds,
     /// Whether the listener believes what a caller says of itself.
     pub(crate) trusted: bool,
+    pub(crate) scheme: Scheme,
+}
+
+/// What a caller speaks to the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    /// Over TLS.
+    Https,
 }
 
 /// How large a head may be.
@@ -86,6 +96,22 @@ pub(crate) struct Origin {
     pub(crate) request_id: HeaderValue,
     /// Whether what the caller says of itself is believed.
     pub(crate) trusted: bool,
+    pub(crate) scheme: Scheme,
+}
+
+impl Scheme {
+    /// That of a listener with these settings.
+    pub(crate) const fn of(tls: Option<&Tls>) -> Self {
+        if tls.is_some() { Self::Https } else { Self::Http }
+    }
+
+    /// As an upstream is told it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
 }
 
 impl Bounds {
@@ -136,9 +162,9 @@ where
         if let Some(probe) = probe(&self.gateway, &arrival.request) {
             return Box::pin(ready(Ok(probe)));
         }
-        let Arrival { request, peer, bounds, trusted } = arrival;
+        let Arrival { request, peer, bounds, trusted, scheme } = arrival;
         let (head, body) = request.into_parts();
-        let origin = Origin { peer, request_id: request_id(&head.headers), trusted };
+        let origin = Origin { peer, request_id: request_id(&head.headers), trusted, scheme };
         let open = self.open(&head, origin, started);
         let dialect = self.gateway.snapshot().guess(&head);
         let mut admitted = Admitted { account: open.account().clone(), head: Box::new(head), body };

@@ -35,7 +35,7 @@ pub(super) struct Clocks {
 
 /// What a connection waits for, and since when.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     opened: Instant,
     clocks: Clocks,
     /// Milliseconds from `opened` to the last change, times 2, plus the [`Wait`].

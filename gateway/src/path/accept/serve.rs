@@ -11,6 +11,7 @@ use http::{HeaderValue, Response};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
@@ -20,10 +21,11 @@ use super::heard::{Heard, Protocol};
 use super::patience::{Busy, Clocks, Patience};
 use super::socket::Socket;
 use super::streams::Streams;
-use super::{Arrival, Bounds};
+use super::tls::{self, Refused};
+use super::{Arrival, Bounds, Scheme};
 use crate::gateway::Gateway;
 use crate::path::stream::AnswerBody;
-use crate::path::telemetry::Limit;
+use crate::path::telemetry::{Limit, Refusal};
 
 /// How long a connection may take to send what its answer still has to say when Weir stops.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -71,6 +73,8 @@ pub(super) struct Visit {
     pub(super) peer: HeaderValue,
     /// Whether its listener believes what callers say of themselves.
     pub(super) trusted: bool,
+    /// What its listener speaks TLS with, if it does.
+    pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) stage: watch::Receiver<Stage>,
     /// Dropped when all of the connection has ended.
@@ -81,6 +85,7 @@ pub(super) struct Visit {
 struct Session {
     peer: HeaderValue,
     trusted: bool,
+    scheme: Scheme,
     gateway: Arc<Gateway>,
     stage: watch::Receiver<Stage>,
     guard: mpsc::Sender<()>,
@@ -107,7 +112,7 @@ enum Turn<T> {
 
 /// Serves a connection until it ends, until the doors close and its last answer has left, or until Weir stops.
 pub(super) async fn serve<P: Path>(visit: Visit, path: P) {
-    let Visit { socket, peer, trusted, gateway, stage, guard } = visit;
+    let Visit { mut socket, peer, trusted, tls, gateway, stage, guard } = visit;
     let (clocks, bounds) = {
         let limits = &gateway.snapshot().config.limits;
         socket.hold_at_most(limits.send_buffer_bytes);
@@ -117,8 +122,15 @@ pub(super) async fn serve<P: Path>(visit: Visit, path: P) {
     let patience = Patience::new(now, clocks);
     let mut tick = interval_at((now + clocks.tick()).into(), clocks.tick());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut heard = Heard::new(socket, patience.clone());
-    let mut session = Session { peer, trusted, gateway, stage, guard, patience, clocks, bounds, tick };
+    let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let mut session =
+        Session { peer, trusted, scheme, gateway, stage, guard, patience, clocks, bounds, tick };
+    if let Some(server) = tls {
+        // Boxed, since it is large, and over before anything else begins.
+        let Some(secure) = Box::pin(session.secure(socket, server)).await else { return };
+        socket = secure;
+    }
+    let mut heard = Heard::new(socket, session.patience.clone());
     let spoken = loop {
         match session.turn(poll_fn(|context| heard.poll_protocol(context))).await {
             Turn::Leaving => {}
@@ -149,6 +161,25 @@ async fn say_timed_out(mut heard: Heard) {
 }
 
 impl Session {
+    /// Makes the handshake, within the time for a head.
+    async fn secure(&mut self, socket: Socket, server: Arc<ServerConfig>) -> Option<Socket> {
+        let mut handshake = pin!(tls::accept(socket, server, Some(self.patience.clone())));
+        let refused = loop {
+            match self.turn(handshake.as_mut()).await {
+                Turn::Ended(Ok(socket)) => return Some(socket),
+                Turn::Ended(Err(refused)) => break refused?,
+                Turn::Over(limit) => {
+                    self.hit(limit);
+                    break Refused { refusal: Refusal::Timeout, cause: "it took too long".to_owned() };
+                }
+                Turn::Leaving => {}
+                Turn::Closing | Turn::Ending => return None,
+            }
+        };
+        self.gateway.telemetry.refuse_handshake(&self.peer, refused.refusal, &refused.cause);
+        None
+    }
+
     /// Attends to whatever comes first. `connection` does nearly always.
     async fn turn<F: Future>(&mut self, connection: F) -> Turn<F::Output> {
         let mut connection = pin!(connection);
@@ -182,11 +213,11 @@ impl Session {
     }
 
     async fn http1<P: Path>(mut self, heard: Heard, path: P) {
-        let (waits, peer, bounds, trusted) =
-            (self.patience.clone(), self.peer.clone(), self.bounds, self.trusted);
+        let (waits, peer, bounds) = (self.patience.clone(), self.peer.clone(), self.bounds);
+        let (trusted, scheme) = (self.trusted, self.scheme);
         let service = service_fn(move |request| {
             let busy = waits.serve(Instant::now(), None);
-            answer(path.clone(), Arrival { request, peer: peer.clone(), bounds, trusted }, busy)
+            answer(path.clone(), Arrival { request, peer: peer.clone(), bounds, trusted, scheme }, busy)
         });
         let buffer_bytes = usize::try_from(self.bounds.head_bytes + HEAD_BYTES_MORE).unwrap_or(usize::MAX);
         let connection =
@@ -226,15 +257,15 @@ impl Session {
     async fn http2<P: Path>(mut self, heard: Heard, path: P) {
         let telemetry = self.gateway.telemetry.clone();
         let streams = Streams::new(self.clocks.client_stall, telemetry, self.guard.clone());
-        let (waits, peer, bounds, trusted) =
-            (self.patience.clone(), self.peer.clone(), self.bounds, self.trusted);
+        let (waits, peer, bounds) = (self.patience.clone(), self.peer.clone(), self.bounds);
+        let (trusted, scheme) = (self.trusted, self.scheme);
         let (begins, gateway) = (streams.clone(), self.gateway.clone());
         let service = service_fn(move |request| {
             let busy = waits.serve(Instant::now(), Some(begins.begin()));
             if gateway.is_draining() {
                 waits.leave.store(true, Ordering::Relaxed);
             }
-            answer(path.clone(), Arrival { request, peer: peer.clone(), bounds, trusted }, busy)
+            answer(path.clone(), Arrival { request, peer: peer.clone(), bounds, trusted, scheme }, busy)
         });
         let builder = self.http2_builder(streams.clone());
         let mut connection = pin!(builder.serve_connection(TokioIo::new(heard), service));

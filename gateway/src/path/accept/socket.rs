@@ -1,4 +1,4 @@
-//! The two kinds of sockets that callers come by, as one: TCP and Unix-domain.
+//! The kinds of sockets that callers come by, as one: TCP, with or without TLS, and Unix-domain.
 
 use std::future::Future;
 use std::io;
@@ -9,6 +9,9 @@ use http::HeaderValue;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::server::TlsStream;
+
+use super::tls::Wire;
 
 /// What an upstream is told of a caller that came by a Unix-domain socket: it has no address. nginx's word.
 const UNIX_PEER: HeaderValue = HeaderValue::from_static("unix:");
@@ -18,6 +21,8 @@ const UNIX_PEER: HeaderValue = HeaderValue::from_static("unix:");
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Boxed, so that whoever comes without TLS is not larger by it.
+    Tls(Box<TlsStream<Wire>>),
 }
 
 /// Where connections come from.
@@ -49,6 +54,7 @@ impl Socket {
     pub(super) fn is_left(&self, context: &mut Context<'_>) -> bool {
         let ready = match self {
             Self::Tcp(stream) => pin!(stream.ready(Interest::READABLE)).poll(context),
+            Self::Tls(stream) => pin!(stream.get_ref().0.stream.ready(Interest::READABLE)).poll(context),
             Self::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(context),
         };
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
@@ -60,6 +66,7 @@ impl Socket {
         let bytes = usize::try_from(send_buffer_bytes).unwrap_or(usize::MAX);
         let set = match self {
             Self::Tcp(stream) => set_socket_send_buffer_size(stream, bytes),
+            Self::Tls(stream) => set_socket_send_buffer_size(&stream.get_ref().0.stream, bytes),
             Self::Unix(stream) => set_socket_send_buffer_size(stream, bytes),
         };
         // It fails only for a socket that is none, and what stands then is the system's own bound.
@@ -68,9 +75,22 @@ impl Socket {
 
     /// Has the system forget, as the socket is closed, what the caller has not read: it may be megabytes.
     pub(super) fn forget_unread(&self) {
-        if let Self::Tcp(stream) = self {
-            stream.set_zero_linger().unwrap_or_default();
-        }
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => &stream.get_ref().0.stream,
+            Self::Unix(_) => return,
+        };
+        stream.set_zero_linger().unwrap_or_default();
+    }
+
+    /// Whether it notes by itself what the caller takes.
+    pub(super) const fn notes_itself(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Whether the caller has chosen HTTP/2 before it said anything in it.
+    pub(super) fn promises_http2(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2"))
     }
 }
 
@@ -83,6 +103,7 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_read(context, buffer),
         }
     }
 }
@@ -92,6 +113,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(context, bytes),
         }
     }
 
@@ -99,6 +121,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(context),
         }
     }
 
@@ -106,6 +129,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(context),
         }
     }
 
@@ -117,6 +141,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(context, slices),
         }
     }
 

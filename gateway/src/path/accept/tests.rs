@@ -66,6 +66,7 @@ where
             peer: HeaderValue::from_static("127.0.0.1"),
             bounds,
             trusted: false,
+            scheme: Scheme::Http,
         })
     });
     tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(far), service));

@@ -10,7 +10,7 @@ const BEARER: &[u8] = b"bearer";
 
 /// The credential of a head: none, one, or what is wrong with it. `authorization: Bearer` and `x-api-key` may both be
 /// there if they carry the same; who gets two different ones believes whichever it likes, so they are refused.
-pub(super) fn of(headers: &HeaderMap) -> Result<Option<&[u8]>, Reason> {
+pub(crate) fn of(headers: &HeaderMap) -> Result<Option<&[u8]>, Reason> {
     let bearer = match single(headers, &AUTHORIZATION)? {
         Some(value) => bearer(value)?,
         None => None,

@@ -34,6 +34,7 @@ use super::{Failure, Reply, Walk, limit};
 use crate::gateway::Gateway;
 use crate::snapshot::{Caller, Route, Segment, Snapshot, Target};
 
+pub(crate) use credential::of as credential;
 pub(crate) use guard::Guard;
 pub(crate) use memory::{BodyMemory, Reservation};
 pub(crate) use models::Catalogue;

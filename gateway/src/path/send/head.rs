@@ -55,7 +55,7 @@ pub(crate) fn to_upstream(
         headers.insert(FORWARDED_HOST, host);
     }
     headers.insert(FORWARDED_FOR, origin.peer.clone());
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(origin.scheme.name()));
     headers.insert(X_REQUEST_ID, origin.request_id.clone());
     if dialect != Dialect::Passthrough {
         // The answer is watched in passing, and can be only where it is not compressed.

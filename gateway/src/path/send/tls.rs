@@ -18,7 +18,7 @@ pub(crate) enum Protocol {
 /// A client that trusts the authorities in `ca` (PEM), or the system's. The error says what is wrong with them.
 pub(crate) fn client(ca: Option<&Path>, protocol: Protocol) -> Result<Arc<ClientConfig>, String> {
     let roots = match ca {
-        Some(path) => from_file(path).map_err(|problem| format!("{}: {problem}", path.display()))?,
+        Some(path) => authorities(path).map_err(|problem| format!("{}: {problem}", path.display()))?,
         None => from_system()?,
     };
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
@@ -30,7 +30,8 @@ pub(crate) fn client(ca: Option<&Path>, protocol: Protocol) -> Result<Arc<Client
     Ok(Arc::new(config))
 }
 
-fn from_file(path: &Path) -> Result<RootCertStore, String> {
+/// The certificate authorities in a file (PEM).
+pub(crate) fn authorities(path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let file = File::open(path).map_err(|error| error.to_string())?;
     for certificate in CertificateDer::pem_reader_iter(file) {

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tower::Service;
 
 use super::*;
-use crate::path::accept::{Arrival, Bounds};
+use crate::path::accept::{Arrival, Bounds, Scheme};
 use crate::path::tests::gateway;
 
 const EVENTS: usize = 400;
@@ -74,7 +74,8 @@ async fn a_stream_that_always_has_more_ready_lets_others_go_on() {
     let path = crate::path::build(&gateway);
     let service = hyper::service::service_fn(move |request| {
         let peer = HeaderValue::from_static("127.0.0.1");
-        let answer = path.clone().call(Arrival { request, peer, bounds, trusted: false });
+        let answer =
+            path.clone().call(Arrival { request, peer, bounds, trusted: false, scheme: Scheme::Http });
         let written = written.clone();
         async move {
             let answer = answer.await.unwrap();

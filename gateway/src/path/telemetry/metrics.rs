@@ -12,6 +12,7 @@ use router_core::config::Segment;
 use router_core::dialect::Dialect;
 
 use super::admissions::Admissions;
+use super::handshakes::Handshakes;
 use super::limited::Limited;
 use super::recent::Recents;
 use super::{AdmissionMetrics, Ending, LimitMetrics, Record};
@@ -45,6 +46,7 @@ pub(crate) struct Metrics {
     limited: Limited,
     overhead: Histogram,
     limit_hits: [IntCounter; Limit::ALL.len()],
+    pub(crate) handshakes: Handshakes,
     /// The last minute of each target.
     pub(crate) recents: Recents,
     /// 1 if the last reload succeeded, or none was asked for.
@@ -145,12 +147,6 @@ impl Metrics {
     pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new_custom(Some("weir".into()), None)?;
         let path = ["route", "segment", "target"];
-        let limit_hits = counters(
-            &registry,
-            "limit_hits_total",
-            "Bounds that callers or upstreams ran into.",
-            &["limit"],
-        )?;
         build_info(&registry)?;
         let overhead = overhead(&registry)?;
         Ok(Self {
@@ -189,7 +185,8 @@ impl Metrics {
             limited: Limited::new(&registry)?,
             overhead,
             recents: Recents::new(),
-            limit_hits: Limit::ALL.map(|limit| limit_hits.with_label_values(&[limit.name()])),
+            limit_hits: limit_hits(&registry)?,
+            handshakes: Handshakes::new(&registry)?,
             reload_succeeded: gauge(
                 &registry,
                 "config_last_reload_success",
@@ -329,6 +326,13 @@ fn build_info(registry: &Registry) -> prometheus::Result<()> {
     Ok(())
 }
 
+/// By limit, in their order.
+fn limit_hits(registry: &Registry) -> prometheus::Result<[IntCounter; Limit::ALL.len()]> {
+    let help = "Bounds that callers or upstreams ran into.";
+    let hits = counters(registry, "limit_hits_total", help, &["limit"])?;
+    Ok(Limit::ALL.map(|limit| hits.with_label_values(&[limit.name()])))
+}
+
 fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
     let counter = IntCounter::new(name, help)?;
     registry.register(Box::new(counter.clone()))?;
@@ -336,7 +340,7 @@ fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<In
 }
 
 /// A gauge that starts at 1.
-fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
     let gauge = IntGauge::new(name, help)?;
     gauge.set(1);
     registry.register(Box::new(gauge.clone()))?;
@@ -354,7 +358,12 @@ pub(super) fn counters(
     Ok(counters)
 }
 
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+pub(super) fn gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntGaugeVec> {
     let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(gauges.clone()))?;
     Ok(gauges)

@@ -4,10 +4,12 @@
 
 mod account;
 mod admissions;
+mod handshakes;
 mod limited;
 mod line;
 mod log;
 mod metrics;
+mod pace;
 pub(crate) mod panics;
 pub(crate) mod pressure;
 mod recent;
@@ -17,12 +19,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Instant;
 
+use http::HeaderValue;
+
 pub(crate) use account::{Account, Ending, Facts, Open};
 pub(crate) use admissions::AdmissionMetrics;
+pub(crate) use handshakes::Refusal;
 pub(crate) use limited::LimitMetrics;
 use log::Event;
 pub(crate) use log::{Level, LogSink, Style as LogStyle};
 pub(crate) use metrics::{Limit, Metrics, TargetMetrics};
+use pace::Pace;
 pub(crate) use recent::{Recent, Turns, WINDOW_SECS};
 pub(crate) use record::Record;
 
@@ -35,12 +41,14 @@ pub(crate) struct Telemetry {
     access: AtomicBool,
     /// Which calls the process does not wait for any more: a [`Stopping`].
     stopping: AtomicU8,
+    refused_operators: Pace,
 }
 
 impl Telemetry {
     pub(crate) fn new(metrics: Metrics, log: LogSink, logged: &router_core::config::Log) -> Self {
         let access = AtomicBool::new(logged.access);
-        Self { metrics, log, access, stopping: AtomicU8::new(Stopping::Nothing as u8) }
+        let stopping = AtomicU8::new(Stopping::Nothing as u8);
+        Self { metrics, log, access, stopping, refused_operators: Pace::default() }
     }
 
     /// Logs as told from now on.
@@ -77,6 +85,20 @@ impl Telemetry {
         if self.access.load(Ordering::Relaxed) {
             self.log.call(record);
         }
+    }
+
+    /// Takes in that a TLS handshake came to nothing.
+    pub(crate) fn refuse_handshake(&self, peer: &HeaderValue, refusal: Refusal, cause: &str) {
+        let Some(others) = self.metrics.handshakes.refuse(refusal, Instant::now()) else { return };
+        let (peer, name) = (peer.to_str().unwrap_or_default(), refusal.name());
+        self.event(Level::Info, format!("a TLS handshake of {peer} was refused ({name}): {cause}{others}"));
+    }
+
+    /// Takes in that an operator was not let in.
+    pub(crate) fn refuse_operator(&self, peer: &HeaderValue, why: &str) {
+        let Some(others) = self.refused_operators.others(Instant::now()) else { return };
+        let peer = peer.to_str().unwrap_or_default();
+        self.event(Level::Warn, format!("an operator from {peer} was refused: {why}{others}"));
     }
 
     /// Writes a process event to the log.

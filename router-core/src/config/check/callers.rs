@@ -91,6 +91,7 @@ pub fn load_keys(text: &str, config: &Config, mut each: impl FnMut(FileKey)) -> 
     let (found, _) = reader.finish();
     problems.extend(found);
     problems.sort();
+    problems.dedup();
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
@@ -200,7 +201,7 @@ fn caller_name(text: &str) -> Result<String, Complaint> {
     scalar::plain_name(text, "a caller").map(|()| text.to_owned())
 }
 
-fn not_a_digest() -> Complaint {
+pub(super) fn not_a_digest() -> Complaint {
     Complaint::new(format!("expected {DIGEST}"))
         .help("`weir key new` prints a key and this beside it; never put the key itself here")
 }
@@ -224,6 +225,6 @@ pub(super) fn one_of(name: &str, kind: &str, names: &[String]) -> Result<usize, 
     })
 }
 
-const DIGEST: &str = "the SHA-256 digest of a key, 64 hexadecimal digits";
+pub(super) const DIGEST: &str = "the SHA-256 digest of a key, 64 hexadecimal digits";
 /// So many names help; more hide the message.
 const NAMES_SHOWN_MAX: usize = 8;

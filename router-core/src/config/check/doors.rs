@@ -1,8 +1,9 @@
 //! The sections `listen` and `admin`: where clients and operators come in.
 
 use super::reader::{At, Fields, Reader};
+use super::tls::tls;
 use crate::config::problem::Complaint;
-use crate::config::{Address, Admin, Listen, address, reference};
+use crate::config::{Address, Admin, Listen, MetricsListener, address, reference};
 
 pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
     let Some(at) = top.get("listen") else { return vec![Listen::default()] };
@@ -22,7 +23,12 @@ pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
             let help = || format!("nobody can listen there and on {}", other.address);
             reader.refuse(at, if same { complaint } else { complaint.help(help()) });
         }
-        listen.push(Listen { address, trust_headers });
+        let tls = tls(reader, &fields, &address, &reference::tls::LISTEN);
+        if listen.iter().any(|other| other.address == address && other.tls != tls) {
+            let complaint = Complaint::new(format!("two listeners on {address} cannot differ in `tls`"));
+            reader.refuse(at, complaint.help("they are told apart by address"));
+        }
+        listen.push(Listen { address, trust_headers, tls });
     }
     listen
 }
@@ -31,18 +37,28 @@ pub(super) fn listen(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Listen> {
 pub(super) fn admin(reader: &mut Reader<'_>, top: &Fields<'_>, listen: &[Listen]) -> Admin {
     let mut admin = Admin::default();
     let fields = top.get("admin").and_then(|at| reader.fields(at, &reference::ADMIN));
+    // What is wrong with them is told where they are read.
+    let keyed = fields.as_ref().is_some_and(|fields| fields.get("keys").is_some());
     if let Some(at) = fields.as_ref().and_then(|fields| fields.get("address"))
-        && let Some(address) = reader.value(at, EXPECTED, address::local)
+        && let Some(address) =
+            reader.value(at, EXPECTED, if keyed { address::anywhere } else { address::local })
     {
         admin.address = address;
     }
+    admin.tls =
+        fields.as_ref().and_then(|fields| tls(reader, fields, &admin.address, &reference::tls::ADMIN));
     apart(reader, top, listen, &admin);
     let Some(at) = fields.as_ref().and_then(|fields| fields.get("metrics")) else { return admin };
     admin.metrics = metrics(reader, at, listen, &admin.address);
     admin
 }
 
-fn metrics(reader: &mut Reader<'_>, at: &At<'_>, listen: &[Listen], operators: &Address) -> Option<Address> {
+fn metrics(
+    reader: &mut Reader<'_>,
+    at: &At<'_>,
+    listen: &[Listen],
+    operators: &Address,
+) -> Option<MetricsListener> {
     let fields = reader.fields(at, &reference::METRICS)?;
     let at = reader.required(&fields, "address")?;
     let address = reader.value(at, EXPECTED, address::anywhere)?;
@@ -54,7 +70,8 @@ fn metrics(reader: &mut Reader<'_>, at: &At<'_>, listen: &[Listen], operators: &
         let complaint = Complaint::new(format!("{address} is also where clients are listened for"));
         reader.refuse(at, complaint.help("metrics need an address of their own"));
     }
-    Some(address)
+    let tls = tls(reader, &fields, &address, &reference::tls::METRICS);
+    Some(MetricsListener { address, tls })
 }
 
 /// Clients and operators cannot be listened for at the same place.

@@ -12,14 +12,17 @@ mod doors;
 mod identity;
 mod keys;
 mod limits;
+mod operators;
 mod passthrough;
 mod pools;
 mod quota;
 mod reader;
 mod routes;
+mod secret;
 mod segments;
 mod service;
 mod timeouts;
+mod tls;
 mod values;
 
 use std::path::Path;
@@ -50,7 +53,7 @@ pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, 
 pub fn load_with_files(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
-    files: &dyn Fn(&Path, FileUse) -> Result<(), String>,
+    files: &dyn Fn(&Path, FileUse<'_>) -> Result<(), String>,
 ) -> Result<Loaded, Vec<Problem>> {
     let mut problems = Vec::new();
     let root = tree::parse(text, &mut problems);
@@ -66,7 +69,7 @@ pub fn load_with_files(
 fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let fields = reader.fields(root, &reference::TOP)?;
     let listen = doors::listen(reader, &fields);
-    let admin = doors::admin(reader, &fields, &listen);
+    let mut admin = doors::admin(reader, &fields, &listen);
     let limits = limits::limits(reader, &fields);
     let drain = service::drain(reader, &fields);
     let log = service::log(reader, &fields);
@@ -78,6 +81,7 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let topics = routes.iter().map(|route| route.name.clone());
     let topics = topics.chain(passthrough.iter().map(Passthrough::topic)).collect();
     callers::keys(reader, &fields, &mut segments, topics);
+    admin.keys = operators::keys(reader, &fields, &segments);
     let identity = identity::identity(reader, &fields);
     let anonymous = segments::anonymous(reader, &fields, &segments);
     let users = Users { routes: &routes, passthrough: &passthrough };

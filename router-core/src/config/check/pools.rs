@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::reader::{At, Entry, Fields, REFUSED_LATER, Reader};
-use super::{concurrency, keys, timeouts};
+use super::reader::{At, Entry, Fields, Reader};
+use super::{concurrency, keys, secret, timeouts};
 use crate::config::bounds::{CONCURRENCY, RESERVE, WAITING};
-use crate::config::expand::is_variable_name;
 use crate::config::problem::{Complaint, FileUse, shown};
 use crate::config::suggest::nearest;
-use crate::config::tree::Value;
 use crate::config::{
     Balance, Batch, Bulkhead, Endpoint, GaugesSource, NonStreaming, Pool, Secret, Usage, reference, scalar,
     url,
@@ -41,7 +39,7 @@ fn pool(reader: &mut Reader<'_>, at: &At<'_>, name: &str) -> Pool {
     if let Some(at) = fields.get("dialects") {
         pool.dialects = dialects(reader, at);
     }
-    pool.key = fields.get("key").and_then(|at| secret(reader, at, FileUse::Secret));
+    pool.key = fields.get("key").and_then(|at| key(reader, at));
     pool.ca = fields.get("ca").and_then(|at| ca(reader, at, &pool.endpoints));
     if let Some(at) = fields.get("balance")
         && let Some(found) = balance(reader, at)
@@ -137,40 +135,13 @@ fn dialects(reader: &mut Reader<'_>, at: &At<'_>) -> DialectSet {
     set
 }
 
-/// Where a secret is. Whatever stands here instead may be the secret itself: nothing of it is
-/// repeated, looked up or replaced.
-pub(super) fn secret(reader: &mut Reader<'_>, at: &At<'_>, what: FileUse) -> Option<Secret> {
-    let at = At { secret: true, ..at.clone() };
-    let entry = match &at.node.value {
-        Value::Mapping(pairs) if at.node.tag.is_none() => match pairs.as_slice() {
-            [(name, value)] => {
-                name.word().filter(|name| reference::KEY.knows(name)).map(|name| (name, value))
-            }
-            _ => None,
-        },
-        _ => None,
-    };
-    let Some((name, value)) = entry else {
-        reader.refuse(&at, Complaint::new("secrets are only ever { env: NAME } or { file: PATH }"));
-        return None;
-    };
-    let value = at.key(name, value);
-    if name == "file" {
-        let path = reader.value(&value, "the path of a file", scalar::file_path)?;
-        reader.try_file(&at, &path, what);
-        return Some(Secret::File(path));
+/// Where the provider's key is.
+fn key(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Secret> {
+    let secret = secret::secret(reader, at, &reference::KEY)?;
+    if let Secret::File(path) = &secret {
+        reader.try_file(at, path, FileUse::Secret);
     }
-    let Some(variable) = value.node.word().filter(|name| is_variable_name(name)) else {
-        reader.refuse(&value, Complaint::new("expected the bare name of an environment variable").help(
-            "letters, digits and underscores, as in { env: OPENAI_API_KEY }, without `${}` and never the secret",
-        ));
-        return None;
-    };
-    if !reader.is_set(variable) {
-        let complaint = Complaint::new("the environment variable that this names is not set");
-        reader.warn(&at, complaint.help(REFUSED_LATER));
-    }
-    Some(Secret::Env(variable.to_owned()))
+    Some(secret)
 }
 
 fn ca(reader: &mut Reader<'_>, at: &At<'_>, endpoints: &[Endpoint]) -> Option<PathBuf> {

@@ -42,7 +42,7 @@ pub(super) const REFUSED_LATER: &str = "`weir run` refuses to start without it";
 /// Reads a tree and collects what is wrong with it.
 pub(super) struct Reader<'e> {
     env: &'e dyn Fn(&str) -> Option<String>,
-    files: &'e dyn Fn(&Path, FileUse) -> Result<(), String>,
+    files: &'e dyn Fn(&Path, FileUse<'_>) -> Result<(), String>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }
@@ -88,7 +88,7 @@ impl<'n> Fields<'n> {
 impl<'e> Reader<'e> {
     pub(super) fn new(
         env: &'e dyn Fn(&str) -> Option<String>,
-        files: &'e dyn Fn(&Path, FileUse) -> Result<(), String>,
+        files: &'e dyn Fn(&Path, FileUse<'_>) -> Result<(), String>,
         problems: Vec<Problem>,
     ) -> Self {
         Self { env, files, problems, warnings: Vec::new() }
@@ -126,11 +126,14 @@ impl<'e> Reader<'e> {
         (self.env)(name).is_some_and(|value| !value.is_empty())
     }
 
-    /// Warns of a file that cannot serve.
-    pub(super) fn try_file(&mut self, at: &At<'_>, path: &Path, what: FileUse) {
-        if let Err(fault) = (self.files)(path, what) {
+    /// Warns of a file that cannot serve. Whether it can.
+    pub(super) fn try_file(&mut self, at: &At<'_>, path: &Path, what: FileUse<'_>) -> bool {
+        let tried = (self.files)(path, what);
+        let serves = tried.is_ok();
+        if let Err(fault) = tried {
             self.warn(at, Complaint::new(fault).help(REFUSED_LATER));
         }
+        serves
     }
 
     /// The fields of a mapping with fixed keys.

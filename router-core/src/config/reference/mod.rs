@@ -9,6 +9,7 @@ mod audit;
 mod concurrency;
 mod identity;
 mod markdown;
+mod operators;
 mod pools;
 mod quotas;
 mod routes;
@@ -16,15 +17,17 @@ mod schema;
 mod segments;
 mod service;
 mod texts;
+pub(super) mod tls;
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-pub(super) use audit::AUDIT;
+pub(super) use audit::{AUDIT, AUDIT_KEY};
 pub(super) use concurrency::{CONCURRENCY, LIMIT_PARAMS, MIN_RTT_PARAMS};
 pub(super) use identity::{FILE_KEY, IDENTITY, SEGMENT_KEY};
 pub use markdown::markdown;
+pub(super) use operators::ADMIN_KEY;
 pub(super) use pools::{BATCH, BULKHEAD, ENDPOINT, GAUGES, KEY, POOL, POOL_TIMEOUTS};
 pub(super) use quotas::{KEY_QUOTA, QUOTA};
 pub(super) use routes::{CANARY, PASSTHROUGH, QUEUE, ROUTE, ROUTE_TIMEOUTS, TARGET};
@@ -33,6 +36,7 @@ pub(super) use segments::{OBJECTIVE, SEGMENT};
 pub(super) use service::{ADMIN, DRAIN, LIMITS, LISTEN, LOG, METRICS};
 use texts::Text;
 pub(super) use texts::{ROUTE_NAMES_TAKEN, SEGMENT_NAMES_TAKEN};
+pub(super) use tls::TlsSections;
 
 use super::bounds::Range;
 use super::{

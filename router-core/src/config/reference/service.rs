@@ -1,6 +1,6 @@
 //! The sections about Weir itself: listeners, limits, the end, the log.
 
-use super::{Items, Key, Kind, Section, Without, texts};
+use super::{Items, Key, Kind, Section, Without, operators, texts, tls};
 use crate::config::LogFormat;
 use crate::config::bounds::{
     BODY, BODY_MEMORY, BODY_RATE, CALLER_CLOCK, CONNECTIONS, DRAIN as DRAIN_RANGE, HEAD, LOG_HEADERS_MAX,
@@ -23,8 +23,14 @@ pub(in crate::config) static LISTEN: Section = Section {
             without: Without::Told("`false`"),
             about: "Whether callers may say in `x-weir-segment` of which segment they are. Turn it on only where nobody but your own servers can connect: whoever can names the best segment.",
         },
+        Key {
+            name: "tls",
+            kind: Kind::Section(&tls::LISTEN_TLS),
+            without: Without::Told("plain HTTP"),
+            about: "Speaks TLS (1.2 or 1.3) there, with HTTP/2 or HTTP/1.1 as the client offers. Refused on a Unix socket.",
+        },
     ],
-    later: &["tls"],
+    later: &[],
 };
 
 pub(in crate::config) static ADMIN: Section = Section {
@@ -33,9 +39,24 @@ pub(in crate::config) static ADMIN: Section = Section {
     keys: &[
         Key {
             name: "address",
-            kind: Kind::Text(&texts::LOCAL_ADDRESS),
+            kind: Kind::Text(&texts::ADMIN_ADDRESS),
             without: Without::Default,
-            about: "Metrics, health and run-time operation. It has no keys yet, so it is refused anywhere but on loopback. Change the port if it is taken, or take a Unix socket to let file permissions say who may operate.",
+            about: "Metrics, health and run-time operation. Without `keys` it is refused anywhere but on loopback. Change the port if it is taken, or take a Unix socket to let file permissions say who may operate.",
+        },
+        Key {
+            name: "keys",
+            kind: Kind::List(
+                &Kind::Section(&operators::ADMIN_KEY),
+                Items { least: 1, most: None, unique: false },
+            ),
+            without: Without::Told("none: whoever can connect may do everything"),
+            about: "By what operators are known (`authorization: Bearer KEY`). With keys the listener may stand anywhere; who shows none is a reader on this machine and nobody elsewhere. They are sent as they are: set `tls` where they cross a network.",
+        },
+        Key {
+            name: "tls",
+            kind: Kind::Section(&tls::ADMIN_TLS),
+            without: Without::Told("plain HTTP"),
+            about: "Speaks TLS there. With `client_ca`, every command and scraper needs a certificate.",
         },
         Key {
             name: "metrics",
@@ -44,19 +65,27 @@ pub(in crate::config) static ADMIN: Section = Section {
             about: "One more listener, for `/metrics` alone.",
         },
     ],
-    later: &["tls", "keys"],
+    later: &[],
 };
 
 pub(in crate::config) static METRICS: Section = Section {
     place: "admin.metrics",
     about: "",
-    keys: &[Key {
-        name: "address",
-        kind: Kind::Text(&texts::ADDRESS),
-        without: Without::Refused,
-        about: "Where `/metrics` is served too, apart from clients and operators. Set it for a scraper on another machine: it shows names of routes and pools, and counts; nobody can change anything there.",
-    }],
-    later: &["tls"],
+    keys: &[
+        Key {
+            name: "address",
+            kind: Kind::Text(&texts::ADDRESS),
+            without: Without::Refused,
+            about: "Where `/metrics` is served too, apart from clients and operators. Set it for a scraper on another machine: it shows names of routes and pools, and counts; nobody can change anything there.",
+        },
+        Key {
+            name: "tls",
+            kind: Kind::Section(&tls::METRICS_TLS),
+            without: Without::Told("plain HTTP"),
+            about: "Speaks TLS there. With `client_ca` nobody reads the metrics but who has a certificate.",
+        },
+    ],
+    later: &[],
 };
 
 pub(in crate::config) static LIMITS: Section = Section {

@@ -37,11 +37,9 @@ pub(super) static ADDRESS: Text = Text {
     pattern: r"unix:/.*[^/]|localhost:[0-9]{1,5}|[0-9]{1,3}(?:\.[0-9]{1,3}){3}:[0-9]{1,5}|\[[0-9A-Fa-f:.]+(?:%[0-9]+)?\]:[0-9]{1,5}",
     ..PLAIN
 };
-pub(super) static LOCAL_ADDRESS: Text = Text {
-    name: "address",
-    range: "loopback address and a port (0 takes a free one), or `unix:/path` of at most 107 bytes",
-    pattern: r"unix:/.*[^/]|localhost:[0-9]{1,5}|127(?:\.[0-9]{1,3}){3}:[0-9]{1,5}|\[[0:]*:0{0,3}1(?:%[0-9]+)?\]:[0-9]{1,5}",
-    ..PLAIN
+pub(super) static ADMIN_ADDRESS: Text = Text {
+    range: "as any address, but on loopback or `unix:/path` only where there are no `keys`",
+    ..ADDRESS
 };
 pub(super) static URL: Text = Text {
     name: "URL",

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::quota::quota_to_json;
 use crate::config::expand::escape;
-use crate::config::{Identity, Key, render_timestamp};
+use crate::config::{AdminKey, Identity, Key, render_timestamp};
 
 pub(super) fn key(key: &Key) -> Value {
     let mut out = json!({ "id": key.id, "sha256": key.sha256.to_string() });
@@ -16,6 +16,14 @@ pub(super) fn key(key: &Key) -> Value {
     }
     if let Some(quota) = &key.quota {
         out["quota"] = quota_to_json(quota);
+    }
+    out
+}
+
+pub(super) fn operator(key: &AdminKey) -> Value {
+    let mut out = json!({ "id": key.id, "sha256": key.sha256.to_string(), "role": key.role.name() });
+    if let Some(expires) = key.expires {
+        out["expires"] = render_timestamp(expires).into();
     }
     out
 }

@@ -5,6 +5,7 @@ mod callers;
 mod overload;
 mod quota;
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -14,7 +15,8 @@ pub use quota::quota_to_json;
 use super::expand::escape;
 use super::scalar::{render_duration, render_size};
 use super::{
-    Address, Audit, Canary, Config, Limits, Listen, Passthrough, Pool, Route, Secret, Target, WEIGHT_SUM, url,
+    Address, Audit, Canary, Config, Limits, Listen, Passthrough, Pool, Route, Secret, Target, Tls,
+    WEIGHT_SUM, url,
 };
 
 /// The configuration as JSON. A secret appears as the place where it is found. Object keys come in
@@ -26,9 +28,12 @@ pub fn to_json(config: &Config) -> Value {
         config.segments.iter().map(|one| (one.name.clone(), overload::segment(one))).collect();
     let pools: Map<_, _> = config.pools.iter().map(|one| (one.name.clone(), pool(one))).collect();
     let routes: Map<_, _> = config.routes.iter().map(|one| (one.name.clone(), route(config, one))).collect();
-    let mut admin = place(&config.admin.address);
+    let mut admin = place(&config.admin.address, config.admin.tls.as_ref());
+    if !config.admin.keys.is_empty() {
+        admin["keys"] = config.admin.keys.iter().map(callers::operator).collect();
+    }
     if let Some(metrics) = &config.admin.metrics {
-        admin["metrics"] = place(metrics);
+        admin["metrics"] = place(&metrics.address, metrics.tls.as_ref());
     }
     let mut out = json!({
         "listen": listen,
@@ -58,13 +63,32 @@ pub fn to_json(config: &Config) -> Value {
 }
 
 fn listener(listen: &Listen) -> Value {
-    let mut out = place(&listen.address);
+    let mut out = place(&listen.address, listen.tls.as_ref());
     out["trust_headers"] = listen.trust_headers.into();
     out
 }
 
-fn place(address: &Address) -> Value {
-    json!({ "address": escape(&address.to_string()) })
+fn place(address: &Address, tls: Option<&Tls>) -> Value {
+    let mut out = json!({ "address": escape(&address.to_string()) });
+    if let Some(Tls { certificate, key, client_ca }) = tls {
+        out["tls"] = json!({ "certificate": file(certificate), "key": secret(key) });
+        if let Some(authorities) = client_ca {
+            out["tls"]["client_ca"] = file(authorities).into();
+        }
+    }
+    out
+}
+
+/// Where a secret is found.
+fn secret(secret: &Secret) -> Value {
+    match secret {
+        Secret::Env(name) => json!({ "env": name }),
+        Secret::File(path) => json!({ "file": file(path) }),
+    }
+}
+
+fn file(path: &Path) -> String {
+    escape(&path.to_string_lossy())
 }
 
 fn limits(limits: &Limits) -> Value {
@@ -116,21 +140,13 @@ fn pool(pool: &Pool) -> Value {
         out["key"] = secret(key);
     }
     if let Some(ca) = &pool.ca {
-        out["ca"] = escape(&ca.to_string_lossy()).into();
+        out["ca"] = file(ca).into();
     }
     out
 }
 
-/// By where it is found.
-fn secret(secret: &Secret) -> Value {
-    match secret {
-        Secret::Env(name) => json!({ "env": name }),
-        Secret::File(path) => json!({ "file": escape(&path.to_string_lossy()) }),
-    }
-}
-
 fn audit(audit: &Audit) -> Value {
-    let mut out = json!({ "path": escape(&audit.path.to_string_lossy()) });
+    let mut out = json!({ "path": file(&audit.path) });
     if let Some(key) = &audit.key {
         out["key"] = secret(key);
     }

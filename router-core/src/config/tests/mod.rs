@@ -5,6 +5,7 @@ mod callers;
 mod files;
 mod gauges;
 mod golden;
+mod operators;
 mod overload;
 mod passthrough;
 mod properties;
@@ -17,6 +18,7 @@ mod scalars;
 mod schema;
 mod secrets;
 mod structure;
+mod tls;
 mod upstreams;
 
 use super::{Config, Problem, load};

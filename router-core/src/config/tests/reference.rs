@@ -11,8 +11,10 @@ use crate::config::{load, markdown, schema, to_json};
 /// A file that has every section, as JSON.
 fn full() -> Value {
     json!({
-        "listen": [{ "address": "127.0.0.1:8080", "trust_headers": true }],
-        "admin": { "metrics": { "address": "0.0.0.0:9902" } },
+        "listen": [{ "address": "127.0.0.1:8080", "trust_headers": true, "tls": tls() }],
+        "admin": {
+            "keys": [{ "id": "o", "sha256": "cd".repeat(32), "role": "admin", "expires": "2027-01-31T00:00:00Z" }],
+            "tls": tls(), "metrics": { "address": "0.0.0.0:9902", "tls": tls() } },
         "limits": {},
         "drain": {},
         "log": {},
@@ -39,6 +41,10 @@ fn full() -> Value {
         } },
         "identity": { "keys_file": "/keys" },
     })
+}
+
+fn tls() -> Value {
+    json!({ "certificate": "/c", "key": { "file": "/k" }, "client_ca": "/a" })
 }
 
 fn without_gauges_where_nothing_uses_them(file: &mut Value, window: bool) {

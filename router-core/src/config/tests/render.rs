@@ -11,8 +11,8 @@ use super::{callers, loaded, overload, unset};
 use crate::config::weights::shares;
 use crate::config::{
     Address, Admin, Audit, Balance, Bulkhead, Canary, Concurrency, Config, Drain, Endpoint, Identity, Limits,
-    Listen, Log, LogFormat, NonStreaming, Passthrough, Pool, Route, RouteTimeouts, Secret, Target, Timeouts,
-    UpstreamArgument, Usage, WhenFull, from_upstreams, load, to_json,
+    Listen, Log, LogFormat, MetricsListener, NonStreaming, Passthrough, Pool, Route, RouteTimeouts, Secret,
+    Target, Timeouts, Tls, UpstreamArgument, Usage, WhenFull, from_upstreams, load, to_json,
 };
 use crate::dialect::DialectSet;
 
@@ -200,8 +200,13 @@ fn doors() -> impl Strategy<Value = (Vec<Listen>, Admin)> {
         (0..=u16::MAX).prop_map(|port| Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))),
         unix(),
     ];
-    (prop::collection::vec(address(), 1..4), operators, prop::option::of(address())).prop_map(
-        |(listen, operators, metrics)| {
+    let secured = || (address(), prop::option::of(tls()));
+    (
+        prop::collection::vec(secured(), 1..4),
+        (operators, prop::option::of(tls())),
+        prop::option::of(secured()),
+    )
+        .prop_map(|(listen, (operators, tls), metrics)| {
             let mut places = vec![operators.clone()];
             let mut free = |address: &Address| {
                 let free = places.iter().all(|other| !address.meets(other) && address != other);
@@ -210,18 +215,40 @@ fn doors() -> impl Strategy<Value = (Vec<Listen>, Admin)> {
             };
             let mut listen: Vec<_> = listen
                 .into_iter()
-                .filter(&mut free)
-                .map(|address| Listen { trust_headers: address.to_string().len() % 2 == 0, address })
+                .filter(|(address, _)| free(address))
+                .map(|(address, tls)| {
+                    let trust_headers = address.to_string().len() % 2 == 0;
+                    Listen { trust_headers, tls: over_tcp(&address, tls), address }
+                })
                 .collect();
             if listen.is_empty() {
                 let last_resort = Address::Unix("/run/weir.sock".into());
-                listen.extend(
-                    free(&last_resort).then_some(Listen { address: last_resort, trust_headers: true }),
-                );
+                listen.extend(free(&last_resort).then_some(Listen {
+                    address: last_resort,
+                    trust_headers: true,
+                    tls: None,
+                }));
             }
-            (listen, Admin { address: operators, metrics: metrics.filter(&mut free) })
-        },
-    )
+            let metrics = metrics.filter(|(address, _)| free(address));
+            let metrics =
+                metrics.map(|(address, tls)| MetricsListener { tls: over_tcp(&address, tls), address });
+            let keys = Vec::new();
+            (listen, Admin { keys, tls: over_tcp(&operators, tls), address: operators, metrics })
+        })
+}
+
+fn over_tcp(address: &Address, tls: Option<Tls>) -> Option<Tls> {
+    tls.filter(|_| matches!(address, Address::Tcp(_)))
+}
+
+fn tls() -> impl Strategy<Value = Tls> {
+    let key = prop_oneof![
+        "/[ -~]{1,20}".prop_map(|path| Secret::File(path.into())),
+        "[A-Z_][A-Z0-9_]{0,20}".prop_map(Secret::Env),
+    ];
+    ("[ -~äöü]{1,20}", key, prop::option::of("[ -~äöü]{1,20}")).prop_map(|(certificate, key, client_ca)| {
+        Tls { certificate: certificate.into(), key, client_ca: client_ca.map(Into::into) }
+    })
 }
 
 fn passthrough(pools: usize) -> impl Strategy<Value = Vec<Passthrough>> {

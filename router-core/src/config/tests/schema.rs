@@ -192,7 +192,6 @@ fn the_usual_mistakes_about_weir_itself_are_refused() {
         with_top("listen: [{address: 8080}]"),
         with_top("listen: [{address: unix:weir.sock}]"),
         with_top("listen: [{}]"),
-        with_top("admin: {address: 0.0.0.0:9901}"),
         with_top("admin: {metrics: 9902}"),
         with_top("drain: 30"),
         with_top("drain: 30 s"),

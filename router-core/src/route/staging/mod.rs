@@ -71,7 +71,8 @@ struct Deployed {
 ///
 /// ```
 /// use router_core::route::staging::Staging;
-/// let pools = "a: {endpoints: [{url: http://a}]}, b: {endpoints: [{url: http://b}]}, c: {endpoints: [{url: http://c}]}";
+/// let pool = |name| format!("{name}: {{endpoints: [{{url: http://{name}}}]}}");
+/// let pools = ["a", "b", "c"].map(pool).join(", ");
 /// let targets = "{pool: a, weight: 0.6}, {pool: b, weight: 0.2}, {pool: c, weight: 0.2}";
 /// let text = format!("pools: {{{pools}}}\nroutes: {{r: {{targets: [{targets}]}}}}");
 /// let mut config = router_core::config::load(&text, &|_| None).unwrap().config;
@@ -258,6 +259,14 @@ impl Staging {
             return Ok(past.revision);
         }
         Err(Refusal::NothingEarlier)
+    }
+
+    /// What a rollback would put into force, and the number that it had; `None` if there is nothing to go back to.
+    #[must_use]
+    pub fn earlier(&self) -> Option<(u64, Self)> {
+        let mut back = self.clone();
+        let restored = back.rollback().ok()?;
+        Some((restored, back))
     }
 
     /// Another configuration comes into force, as the next revision.
