@@ -88,7 +88,7 @@ fn with_several_segments_a_claim_says_which() {
 
 #[test]
 fn a_file_of_keys_is_looked_at() {
-    let files = |path: &std::path::Path, what: FileUse| {
+    let files = |path: &std::path::Path, what: FileUse<'_>| {
         assert_eq!(what, FileUse::Jwks);
         Err(format!("{}: no", path.display()))
     };
