@@ -14,6 +14,7 @@ use support::config::{ASK, one_pool};
 use support::issuer::{AUDIENCE, Key, Server, claims, encode, jwks, now, unsigned};
 use support::outcome;
 use support::refusal::{ANTHROPIC, DIALECTS, OPENAI, assert_refused};
+use support::secure::{Authority, SecureUpstream};
 use support::socket::dead_address;
 use support::upstream::{Upstream, answer};
 use support::weir::{Folder, Weir, command};
@@ -374,6 +375,55 @@ fn keys_that_cannot_be_there_are_said_before_anything_runs() {
     let told = outcome::of(run);
     assert_eq!(told.code, 2, "{}", told.stderr);
     assert!(told.stderr.contains("it is no JSON object with a list `keys`"), "{}", told.stderr);
+}
+
+#[test]
+fn keys_come_over_tls_from_whom_an_authority_vouches_for() {
+    let key = Key::ec("e1");
+    let authority = Authority::new();
+    let body = answer("200 OK", &[("content-type", "application/json")], jwks(&[&key]).as_bytes());
+    let server = SecureUpstream::answering(&authority, "localhost", body);
+    let url = format!("https://localhost:{}/jwks", server.port);
+    let token = key.token(&claims("acme", "b2b"));
+    let rig = |authority: &Authority| {
+        let files = Folder::new();
+        let ca = files.write("ca.pem", &authority.pem());
+        Rig::start(files, &format!("{url}\", ca: \"{}", ca.display()))
+    };
+    assert_eq!(rig(&authority).call(&token).status, 200);
+    let stranger = rig(&Authority::new());
+    stranger.refuses(&token, "cannot be checked now", "the JWKS could not be loaded");
+    eventually("the log", || stranger.weir.log().contains("invalid peer certificate").then_some(()));
+}
+
+#[test]
+fn tokens_close_the_door_to_callers_without_any() {
+    let key = Key::ec("e1");
+    let upstream = Upstream::new();
+    let files = Folder::new();
+    let keys = files.write("jwks.json", &jwks(&[&key]));
+    let text = config(&upstream, &keys.display().to_string()).replace("anonymous: b2c\n", "");
+    let mut command = command();
+    command.arg("run").arg("--config").arg(files.write("weir.yaml", &text));
+    let rig = Rig { weir: Weir::start(command, None), upstream, files };
+    for path in DIALECTS {
+        assert_refused(&post(&rig.weir.data, path, &[], ASK), path, 401, "invalid_api_key");
+    }
+    // What is no token is a key, and not one that is known.
+    rig.refuses("weir-0123456789abcdef", "key is not known", "unknown key");
+    let token = key.token(&claims("acme", "b2b"));
+    assert_eq!(rig.call(&token).status, 200);
+    // After all of it nothing of the token is anywhere.
+    let bad = format!("{token}x");
+    assert_eq!(rig.call(&bad).status, 401);
+    let shown = [
+        rig.weir.log(),
+        get(&rig.weir.admin, "/metrics").text(),
+        get(&rig.weir.admin, "/admin/v1/config").text(),
+    ];
+    for part in token.split('.') {
+        assert!(shown.iter().all(|text| !text.contains(part)), "{part}");
+    }
 }
 
 #[test]

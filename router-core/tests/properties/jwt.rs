@@ -1,5 +1,5 @@
-//! Holds for any bearer token and any set of keys, whoever made them: nothing panics, what is taken for good is what its
-//! claims say and ends when they do, all of it but the signature was signed, and no refusal repeats the token.
+//! Holds for any bearer token and any set of keys, whoever made them: nothing panics, what is taken for good is what
+//! its claims say and ends when they do, all of it but the signature was signed, and no refusal repeats the token.
 
 use std::time::Duration;
 
