@@ -427,6 +427,51 @@ fn tokens_close_the_door_to_callers_without_any() {
 }
 
 #[test]
+fn a_role_in_a_token_makes_an_operator() {
+    let key = Key::ec("e1");
+    let upstream = Upstream::new();
+    let files = Folder::new();
+    let keys = files.write("jwks.json", &jwks(&[&key]));
+    let operators =
+        format!("admin: {{ keys: [{{ id: o, role: admin, sha256: \"{}\" }}] }}\n", "ab".repeat(32));
+    let text = config(&upstream, &keys.display().to_string());
+    let text = operators + &text.replace("caller: sub", "caller: sub, role: realm.roles");
+    let mut command = command();
+    command.arg("run").arg("--config").arg(files.write("weir.yaml", &text));
+    let weir = Weir::start(command, None);
+    let ask = |method: &str, path: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        support::client::send(&weir.admin, request(method, path, &[("authorization", &bearer)], b""))
+    };
+    let token = |roles: Value| {
+        let mut claims = claims("ada", "b2b");
+        claims["realm"] = json!({ "roles": roles });
+        key.token(&claims)
+    };
+    for (roles, get, post) in [
+        (json!(["user", "admin"]), 200, 200),
+        (json!("writer"), 200, 403),
+        (json!(["reader"]), 200, 403),
+        (json!(["user"]), 401, 401),
+        (Value::Null, 401, 401),
+    ] {
+        let token = token(roles.clone());
+        assert_eq!(ask("GET", "/admin/v1/routes", &token).status, get, "{roles}");
+        assert_eq!(ask("POST", "/admin/v1/reload", &token).status, post, "{roles}");
+        // For calls it is what any other is.
+        let bearer = format!("Bearer {token}");
+        assert_eq!(support::client::post(&weir.data, OPENAI, &[("authorization", &bearer)], ASK).status, 200);
+    }
+    let mut expired = claims("ada", "b2b");
+    expired["realm"] = json!({ "roles": "admin" });
+    expired["exp"] = json!(now() - 60);
+    let answer = ask("GET", "/admin/v1/routes", &key.token(&expired));
+    assert_eq!(answer.status, 401);
+    assert!(answer.text().contains("has expired"), "{}", answer.text());
+    eventually("the log", || weir.log().contains("operator ada (admin) from").then_some(()));
+}
+
+#[test]
 fn a_token_ends_when_it_says_whoever_knows_it() {
     let key = Key::ed("d1");
     let rig = Rig::with_file(&[&key]);

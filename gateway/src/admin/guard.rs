@@ -12,12 +12,13 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use router_core::config::{Address, Admin, Role};
+use router_core::identify::jwt::is_token;
 
 use super::refuse;
 use crate::gateway::Gateway;
-use crate::path::identify::credential;
+use crate::path::identify::{Issuer, credential};
 use crate::path::telemetry::Level;
-use crate::snapshot::{Operators, Worth};
+use crate::snapshot::{Snapshot, Worth};
 
 /// Longest path that is logged.
 const PATH_CHARS_MAX: usize = 256;
@@ -52,7 +53,7 @@ pub(super) async fn judge(State(gateway): State<Arc<Gateway>>, mut request: Requ
     }
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.clone());
     let peer = peer.unwrap_or_else(|| HeaderValue::from_static(""));
-    let operator = match operator(&gateway.snapshot().operators, request.headers(), &peer) {
+    let operator = match operator(&gateway.snapshot(), request.headers(), &peer) {
         Ok(operator) => operator,
         Err(why) => {
             gateway.telemetry.refuse_operator(&peer, why);
@@ -91,24 +92,33 @@ impl Operator {
 }
 
 /// Who asks, or why that is nobody.
-fn operator(
-    operators: &Operators,
-    headers: &HeaderMap,
-    peer: &HeaderValue,
-) -> Result<Operator, &'static str> {
+fn operator(snapshot: &Snapshot, headers: &HeaderMap, peer: &HeaderValue) -> Result<Operator, &'static str> {
     let operator = |id, role| Operator { id, role, peer: peer.clone() };
-    if !operators.are_known() {
+    if !snapshot.operators.are_known() {
         return Ok(operator(None, Role::Admin));
     }
     let key = credential(headers).map_err(|_| "one key is to be sent, as `authorization: Bearer KEY`")?;
-    match key {
-        Some(key) => match operators.judge(key, now()) {
+    let issuer = snapshot.issuer.as_deref().filter(|issuer| issuer.names_operators());
+    match (key, issuer) {
+        (Some(token), Some(issuer)) if is_token(token) => {
+            by_token(issuer, token).map(|(id, role)| operator(Some(id), role))
+        }
+        (Some(key), _) => match snapshot.operators.judge(key, now()) {
             Worth::Known(id, role) => Ok(operator(Some(id), role)),
             Worth::Expired => Err("this key has expired"),
             Worth::Nothing => Err("this key is not known"),
         },
-        None if is_local(peer, headers) => Ok(operator(None, Role::Reader)),
-        None => Err("a key is needed, as `authorization: Bearer KEY`"),
+        (None, _) if is_local(peer, headers) => Ok(operator(None, Role::Reader)),
+        (None, _) => Err("a key is needed, as `authorization: Bearer KEY`"),
+    }
+}
+
+/// Who shows a token, and with which role.
+fn by_token(issuer: &Issuer, token: &[u8]) -> Result<(Arc<str>, Role), &'static str> {
+    match issuer.operator(token) {
+        Ok((id, Some(role))) => Ok((id, role)),
+        Ok((_, None)) => Err("this token names no role"),
+        Err(bad) => Err(bad.told()),
     }
 }
 

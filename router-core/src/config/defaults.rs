@@ -78,7 +78,7 @@ impl Jwt {
 impl Default for Claims {
     fn default() -> Self {
         // The subject: the one claim that issuers agree on.
-        Self { segment: None, caller: "sub".to_owned() }
+        Self { segment: None, caller: "sub".to_owned(), role: None }
     }
 }
 

@@ -38,4 +38,6 @@ pub struct Claims {
     pub segment: Option<String>,
     /// The one that has the caller's id.
     pub caller: String,
+    /// The one that names what the caller may do as an operator; `None` where tokens are no operators' keys.
+    pub role: Option<String>,
 }

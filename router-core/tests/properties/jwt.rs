@@ -45,7 +45,7 @@ fn settings() -> Jwt {
         jwks: JwksSource::File("/k".into()),
         ca: None,
         skew: Duration::from_secs(30),
-        claims: Claims { segment: Some("s.t".into()), caller: "sub".into() },
+        claims: Claims { segment: Some("s.t".into()), caller: "sub".into(), role: Some("role".into()) },
     }
 }
 

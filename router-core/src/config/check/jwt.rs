@@ -6,9 +6,9 @@ use super::reader::{At, Reader};
 use crate::config::bounds::{AUDIENCES_MAX, SKEW};
 use crate::config::problem::{Complaint, FileUse, shown};
 use crate::config::tree::{Node, Value};
-use crate::config::{Claims, JwksSource, Jwt, Segment, reference, scalar, url};
+use crate::config::{Admin, Claims, JwksSource, Jwt, Segment, reference, scalar, url};
 
-pub(super) fn jwt(reader: &mut Reader<'_>, at: &At<'_>, segments: &[Segment]) -> Option<Jwt> {
+pub(super) fn jwt(reader: &mut Reader<'_>, at: &At<'_>, segments: &[Segment], admin: &Admin) -> Option<Jwt> {
     let fields = reader.fields(at, &reference::JWT)?;
     let issuer = reader.required(&fields, "issuer");
     let issuer = issuer.and_then(|at| reader.value(at, "an issuer's name", said));
@@ -19,7 +19,7 @@ pub(super) fn jwt(reader: &mut Reader<'_>, at: &At<'_>, segments: &[Segment]) ->
     let ca = fields.get("ca").and_then(|at| ca(reader, at, jwks.as_ref()));
     let skew = reader.duration(&fields, "skew", SKEW).unwrap_or(Jwt::SKEW_DEFAULT);
     let own = fields.get("claims");
-    let claims = own.map(|at| claims(reader, at)).unwrap_or_default();
+    let claims = own.map(|at| claims(reader, at, admin)).unwrap_or_default();
     let tried = fields.misses("claims") || own.is_some_and(|at| has_segment(at.node));
     if claims.segment.is_none() && segments.len() > 1 && !tried {
         let complaint =
@@ -87,11 +87,15 @@ fn ca(reader: &mut Reader<'_>, at: &At<'_>, jwks: Option<&JwksSource>) -> Option
     Some(path)
 }
 
-fn claims(reader: &mut Reader<'_>, at: &At<'_>) -> Claims {
+fn claims(reader: &mut Reader<'_>, at: &At<'_>, admin: &Admin) -> Claims {
     let default = Claims::default();
     let Some(fields) = reader.fields(at, &reference::CLAIMS) else { return default };
+    if let Some(at) = fields.get("role").filter(|_| admin.keys.is_empty()) {
+        let complaint = Complaint::new("without `admin.keys` this does nothing: operators need no role then");
+        reader.refuse(at, complaint.help("a key with the role `admin` for emergencies is enough"));
+    }
     let mut name = |key: &str| reader.value(fields.get(key)?, "the name of a claim", said);
-    Claims { segment: name("segment"), caller: name("caller").unwrap_or(default.caller) }
+    Claims { segment: name("segment"), caller: name("caller").unwrap_or(default.caller), role: name("role") }
 }
 
 /// Longest text of these kinds: issuers and claims that are URLs have some hundred characters.

@@ -84,7 +84,7 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     callers::keys(reader, &fields, &mut segments, topics);
     admin.keys = operators::keys(reader, &fields, &segments);
     let anonymous = segments::anonymous(reader, &fields, &segments);
-    let identity = identity::identity(reader, &fields, &segments);
+    let identity = identity::identity(reader, &fields, &segments, &admin);
     let users = Users { routes: &routes, passthrough: &passthrough };
     concurrency::settle(reader, &fields, pools.as_deref_mut().unwrap_or_default(), &users);
     Some(Config {

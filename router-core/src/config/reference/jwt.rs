@@ -69,6 +69,12 @@ pub(in crate::config) static CLAIMS: Section = Section {
             without: Without::Default,
             about: "The claim with the caller's id, as the log has it: a text of 1 to 256 printable bytes, or a whole number.",
         },
+        Key {
+            name: "role",
+            kind: Kind::Text(&texts::SAID),
+            without: Without::Told("tokens are no operators' keys"),
+            about: "The claim that names what its bearer may do on the admin listener, where `admin.keys` are: `reader`, `writer` or `admin`. Of a list the highest counts; one that names none is refused there. It says nothing about calls.",
+        },
     ],
-    later: &["role"],
+    later: &[],
 };

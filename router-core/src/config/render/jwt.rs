@@ -11,6 +11,9 @@ pub(super) fn jwt(jwt: &Jwt) -> Value {
     if let Some(segment) = &jwt.claims.segment {
         claims["segment"] = escape(segment).into();
     }
+    if let Some(role) = &jwt.claims.role {
+        claims["role"] = escape(role).into();
+    }
     let mut out = json!({
         "issuer": escape(&jwt.issuer),
         "audience": jwt.audience.iter().map(|one| escape(one)).collect::<Vec<_>>(),

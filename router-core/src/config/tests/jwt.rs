@@ -24,7 +24,7 @@ fn tokens_of_an_issuer() {
     assert_eq!((&*least.issuer, &*least.audience), ("https://i/", &["weir".to_owned()][..]));
     assert_eq!((least.skew, least.ca), (Duration::from_secs(30), None));
     assert_eq!(least.jwks, JwksSource::File("/run/jwks.json".into()));
-    assert_eq!(least.claims, Claims { segment: None, caller: "sub".into() });
+    assert_eq!(least.claims, Claims { segment: None, caller: "sub".into(), role: None });
 
     let place = |tls, port, path: &str| {
         JwksSource::Url(Endpoint { tls, host: "h".into(), port, path_prefix: path.into() })
@@ -37,11 +37,15 @@ fn tokens_of_an_issuer() {
     ] {
         assert_eq!(jwt(&format!("jwks: '{url}'")).jwks, expected, "{url}");
     }
-    let most =
-        "jwks: 'https://h/k', ca: /ca, skew: 0s, claims: {segment: 'https://x.y/tier', caller: user.id}";
-    let most = jwt(most);
+    let most = "jwks: 'https://h/k', ca: /ca, skew: 0s, claims: {segment: 'https://x.y/tier', caller: user.id, role: r}";
+    let operator = format!("admin: {{keys: [{{id: o, role: admin, sha256: {}}}]}}\n", "ab".repeat(32));
+    let most = loaded(&(operator + &with_jwt(most))).identity.jwt.unwrap();
     assert_eq!((most.skew, most.ca), (Duration::ZERO, Some("/ca".into())));
-    assert_eq!(most.claims, Claims { segment: Some("https://x.y/tier".into()), caller: "user.id".into() });
+    let role = Some("r".into());
+    assert_eq!(
+        most.claims,
+        Claims { segment: Some("https://x.y/tier".into()), caller: "user.id".into(), role }
+    );
     let several = "identity: {jwt: {issuer: i, audience: [a, 4], jwks: k}}";
     assert_eq!(loaded(&with_top(several)).identity.jwt.unwrap().audience, ["a", "4"]);
 }
@@ -60,7 +64,7 @@ fn what_makes_no_sense_is_refused() {
         ("jwks: 'http://h/k', ca: c", "identity.jwt.ca", "no https URL"),
         ("jwks: k, claims: {segment: 'a b'}", "identity.jwt.claims.segment", "without spaces"),
         ("jwks: k, claims: {caller: ''}", "identity.jwt.claims.caller", "without spaces"),
-        ("jwks: k, claims: {role: r}", "identity.jwt.claims.role", "not supported by this version"),
+        ("jwks: k, claims: {role: r}", "identity.jwt.claims.role", "without `admin.keys` this does nothing"),
         ("jwks: k, algorithms: [HS256]", "identity.jwt.algorithms", "unknown key"),
         ("jkws: k", "identity.jwt.jkws", "did you mean `jwks`?"),
     ];
@@ -102,18 +106,23 @@ pub(super) fn with_identity(config: Config) -> impl Strategy<Value = Config> {
     let said = || "[!-~äß日]{1,12}";
     let file = "[ -9;-~äö]{1,20}".prop_map(|path| JwksSource::File(path.into()));
     let jwks = prop_oneof![file, endpoint().prop_map(JwksSource::Url)];
-    let claims = (said(), said(), any::<bool>());
+    let claims = (said(), said(), prop::option::of(said()), any::<bool>());
+    let operators = !config.admin.keys.is_empty();
     let audience = prop::collection::btree_set(said(), 1..4);
     let jwt = (said(), audience, (jwks, prop::option::of("[ -~]{1,9}")), claims, 0..=600_000_u64);
     let several = config.segments.len() > 1;
     prop::option::of(jwt).prop_map(move |jwt| {
-        let jwt = jwt.map(|(issuer, audience, (jwks, ca), (segment, caller, named), skew_ms)| Jwt {
+        let jwt = jwt.map(|(issuer, audience, (jwks, ca), (segment, caller, role, named), skew_ms)| Jwt {
             issuer,
             audience: audience.into_iter().collect(),
             ca: ca.filter(|_| matches!(&jwks, JwksSource::Url(url) if url.tls)).map(Into::into),
             jwks,
             skew: Duration::from_millis(skew_ms),
-            claims: Claims { segment: (named || several).then_some(segment), caller },
+            claims: Claims {
+                segment: (named || several).then_some(segment),
+                caller,
+                role: role.filter(|_| operators),
+            },
         });
         Config { identity: Identity { jwt, ..config.identity.clone() }, ..config.clone() }
     })

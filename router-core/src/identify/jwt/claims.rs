@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{Bad, Token};
-use crate::config::Jwt;
+use crate::config::{Jwt, Role};
 
 /// Whom a good token is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Bearer {
     /// The names that the segment's claim has, one of which should be that of a segment; `None` where the configuration
     /// names no such claim.
     pub segments: Option<Vec<String>>,
+    /// What its bearer may do as an operator, if the configuration asks for that and the token says it.
+    pub role: Option<Role>,
     /// Until when the token is good, as time since 1970, the skew included.
     pub until: Duration,
 }
@@ -60,7 +62,8 @@ pub fn judge(token: &Token<'_>, settings: &Jwt, now: Duration) -> Result<Bearer,
     let until = in_time(&claims, settings.skew, now)?;
     let caller = caller(&claims, &settings.claims.caller)?.into();
     let segments = settings.claims.segment.as_deref().map(|claim| names(&claims, claim)).transpose()?;
-    Ok(Bearer { caller, segments, until })
+    let role = settings.claims.role.as_deref().and_then(|claim| role(&claims, claim));
+    Ok(Bearer { caller, segments, role, until })
 }
 
 /// Until when a token is good that is good now.
@@ -126,6 +129,12 @@ fn names(claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Bad> {
         Value::Array(all) => all.iter().map(text).collect(),
         one => text(one).map(|one| vec![one]),
     }
+}
+
+/// The highest role that a claim names. One that names none, or is none, makes no operator, and no caller worse.
+fn role(claims: &Map<String, Value>, claim: &str) -> Option<Role> {
+    let named = names(claims, claim).ok()?;
+    Role::ALL.into_iter().rev().find(|role| named.iter().any(|name| name == role.name()))
 }
 
 /// The value of a claim by its name. A name may have dots itself, as URLs do, so the exact one comes first; else what

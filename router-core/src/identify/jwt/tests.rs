@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::{Claims, JwksSource, Jwt};
+use crate::config::{Claims, JwksSource, Jwt, Role};
 use std::time::Duration;
 
 const NOW: Duration = Duration::from_secs(1_700_000_000);
@@ -34,7 +34,7 @@ fn settings() -> Jwt {
         jwks: JwksSource::File("/jwks".into()),
         ca: None,
         skew: Duration::from_secs(30),
-        claims: Claims { segment: Some("tier".into()), caller: "sub".into() },
+        claims: Claims { segment: Some("tier".into()), caller: "sub".into(), role: Some("role".into()) },
     }
 }
 
@@ -303,6 +303,19 @@ fn a_set_is_kept_as_long_as_its_issuer_says_within_bounds() {
     ] {
         assert_eq!(kept(cache_control, age), expected, "{cache_control}");
     }
+}
+
+#[test]
+fn the_highest_role_that_is_named_counts_and_any_other_word_is_none() {
+    let role = |role: Value| judged(&with("role", &role)).unwrap().role;
+    assert_eq!(role(json!("writer")), Some(Role::Writer));
+    assert_eq!(role(json!(["user", "reader", "admin", "writer"])), Some(Role::Admin));
+    for none in [json!(null), json!("Admin"), json!("root"), json!([]), json!(["reader", 1]), json!(true)] {
+        assert_eq!(role(none.clone()), None, "{none}");
+    }
+    let mut settings = settings();
+    settings.claims.role = None;
+    assert_eq!(judged_by(&with("role", &json!("admin")), &settings).unwrap().role, None, "nobody asked");
 }
 
 proptest! {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
-use router_core::config::Jwt;
+use router_core::config::{Jwt, Role};
 use router_core::identify::jwt::{Bad, Bearer, Token, judge};
 use tokio::sync::{Notify, watch};
 
@@ -88,6 +88,21 @@ impl Issuer {
         let segment = segments.get(bearer.segment(names, &self.settings)?);
         let segment = segment.cloned().ok_or(Bad::NoSegment { claim: String::new() })?;
         Ok(Arc::new(Caller { id: bearer.caller.clone(), segment, routes: None, allowance: None }))
+    }
+
+    /// Whether tokens say what their bearers may do as operators.
+    pub(crate) fn names_operators(&self) -> bool {
+        self.settings.claims.role.is_some()
+    }
+
+    /// The operator that a token is of, by its id and its role, if it names one. Nobody waits for newer keys here, but
+    /// they are asked for.
+    pub(crate) fn operator(&self, token: &[u8]) -> Result<(Arc<str>, Option<Role>), Bad> {
+        let judged = self.judge(token);
+        if judged.as_ref().is_err_and(Bad::may_be_newer) {
+            self.has_keys_loaded();
+        }
+        judged.map(|bearer| (bearer.caller.clone(), bearer.role))
     }
 
     /// Judges a token by the keys at hand.
