@@ -69,7 +69,9 @@ impl Gateway {
         self.telemetry.configure(&snapshot.config.log);
         self.telemetry.metrics.handshakes.forget();
         snapshot.identities.show(&self.telemetry.metrics);
-        self.telemetry.keys_in_force(snapshot.callers().len());
+        if !Arc::ptr_eq(&snapshot.callers(), &self.snapshot().callers()) {
+            self.telemetry.keys_in_force(snapshot.callers().len());
+        }
         let snapshot = Arc::new(snapshot);
         snapshot.apply_quotas();
         self.line.reload(&snapshot);

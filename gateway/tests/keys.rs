@@ -4,14 +4,17 @@
 
 mod support;
 
+use std::io::Write;
+
 use serde_json::Value;
 use support::client::{Answer, Connection, get, post, request, send};
 use support::config::ASK;
 use support::eventually;
-use support::held::trusting;
+use support::held::{trusting, write};
+use support::http2::Client;
 use support::outcome::weir as run;
 use support::refusal::{ANTHROPIC, DIALECTS, OPENAI};
-use support::upstream::Upstream;
+use support::upstream::{Upstream, answer};
 use support::weir::Weir;
 
 /// A key, and what a configuration knows of it.
@@ -116,6 +119,10 @@ fn who_has_a_key_is_known_and_everybody_else_is_refused() {
         }
     }
     assert_eq!(upstream.got().len(), 0);
+    call(&weir, OPENAI, &[("x-api-key", &other.key), ("x-request-id", "unknown")]);
+    assert_eq!(weir.call_line("unknown")["cause"], "unknown key, from 127.0.0.1");
+    call(&weir, OPENAI, &[("x-api-key", &old.key), ("x-request-id", "old")]);
+    assert_eq!(weir.call_line("old")["cause"], "a key of the caller acme has expired");
     let line = "weir_requests_total{code=\"401\"";
     let counted = || {
         let text = get(&weir.admin, "/metrics").text();
@@ -372,4 +379,90 @@ fn a_callers_key_goes_nowhere() {
         assert!(!said.contains(secret), "a key shows");
     }
     assert!(!said.contains(&key.sha256), "nor does what could be tried against");
+}
+
+#[test]
+fn what_a_route_for_everything_else_serves_is_for_those_who_may_use_it() {
+    let models = r#"{"data":[{"id":"theirs"},{"id":"gold-only"},{"id":"m"}]}"#;
+    let upstream = Upstream::with(move |_, socket| {
+        socket
+            .write_all(&answer("200 OK", &[("content-type", "application/json")], models.as_bytes()))
+            .is_ok()
+    });
+    let (all, star, named) = (Key::new(), Key::new(), Key::new());
+    let segments = format!(
+        "segments: {{ gold: {{ keys: [{}, {}, {}] }} }}",
+        all.item("all", ""),
+        star.item("star", ", routes: ['*']"),
+        named.item("named", ", routes: [m]"),
+    );
+    let config = config(&upstream, &segments);
+    let config = config.replace("routes:\n", "routes:\n  \"*\": { targets: [{ pool: p }] }\n");
+    let weir = Weir::configured(&config);
+    assert_eq!(listed(&weir, &named), ["m"]);
+    assert_eq!(listed(&weir, &star), ["theirs"], "`*` is a route, not all of them");
+    assert_eq!(listed(&weir, &all), ["m", "gold-only", "theirs"]);
+    for (key, statuses) in [(&all, [200, 200, 200]), (&star, [403, 403, 200]), (&named, [200, 403, 403])] {
+        for (model, status) in ["m", "gold-only", "theirs"].into_iter().zip(statuses) {
+            assert_eq!(with(key, &weir.data, OPENAI, model).status, status, "{model}");
+            let (name, value) = key.bearer();
+            let one =
+                send(&weir.data, request("GET", &format!("/v1/models/{model}"), &[(name, &value)], b""));
+            assert_eq!(one.status, if status == 200 { 200 } else { 404 }, "{model}: {}", one.text());
+        }
+    }
+}
+
+#[test]
+fn an_upstream_that_refuses_does_not_speak_of_its_callers_key() {
+    let upstream = Upstream::with(|_, socket| {
+        socket.write_all(&answer("401 Unauthorized", &[("www-authenticate", "Bearer")], b"{}")).is_ok()
+    });
+    let key = Key::new();
+    let segments = format!("segments: {{ gold: {{ keys: [{}] }} }}", key.item("acme", ""));
+    let weir = Weir::configured(&config(&upstream, &segments));
+    for path in DIALECTS {
+        let answer = with(&key, &weir.data, path, "m");
+        assert_eq!((answer.status, answer.header("www-authenticate")), (502, None), "{}", answer.text());
+    }
+}
+
+#[test]
+fn keys_of_the_configuration_come_and_go_with_it() {
+    let upstream = Upstream::new();
+    let (one, two) = (Key::new(), Key::new());
+    let with_key = |key: &Key| {
+        config(
+            &upstream,
+            &format!("segments: {{ gold: {{ keys: [{}] }}, free: {{}} }}", key.item("acme", "")),
+        )
+    };
+    let (weir, files) = trusting(&with_key(&one));
+    let reload = |config: &str| {
+        write(&files, config);
+        assert_eq!(post(&weir.admin, "/admin/v1/reload", &[], b"").status, 200);
+    };
+    assert_eq!([&one, &two].map(|key| with(key, &weir.data, OPENAI, "m").status), [200, 401]);
+    reload(&with_key(&two));
+    assert_eq!([&one, &two].map(|key| with(key, &weir.data, OPENAI, "m").status), [401, 200]);
+    reload(&config(&upstream, "segments: { gold: {}, free: {} }\nanonymous: free"));
+    assert_eq!([&one, &two].map(|key| with(key, &weir.data, OPENAI, "m").status), [200, 200]);
+    assert_eq!(with(&two, &weir.data, OPENAI, "gold-only").status, 403);
+    assert!(upstream.got().last().is_some_and(|got| got.header("authorization").is_some()));
+}
+
+#[test]
+fn callers_of_http2_are_known_likewise() {
+    let upstream = Upstream::new();
+    let key = Key::new();
+    let segments = format!("segments: {{ gold: {{ keys: [{}] }} }}", key.item("acme", ", routes: [m]"));
+    let weir = Weir::configured(&config(&upstream, &segments));
+    let mut client = Client::to(&weir.data);
+    let (name, value) = key.bearer();
+    assert_eq!(client.send("POST", OPENAI, &[(name, &value)], ASK).status, 200);
+    let answer = client.send("POST", OPENAI, &[], ASK);
+    assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (401, Some("invalid_api_key")));
+    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+    assert_eq!(client.send("POST", "/chain/invoke", &[(name, &value)], ASK).status, 403);
+    assert!(client.is_open());
 }

@@ -112,10 +112,17 @@ fn a_bad_file_leaves_the_keys_that_were_and_says_why() {
         assert_eq!([&good, &never].map(|key| status(&weir, key)), [200, 401]);
         assert!(weir.log().contains("the keys before it stay in force"));
         assert!(!weir.log().contains(&never), "what may be a key is not repeated");
-        // The rest can be read again only with a file of keys that holds.
-        let reload = post(&weir.admin, "/admin/v1/reload", &[], b"");
-        assert!(reload.status == 422 && reload.text().contains("keys.yaml"), "{}", reload.text());
+        // The rest can still be changed, and makes nothing good.
+        assert_eq!(post(&weir.admin, "/admin/v1/reload", &[], b"").status, 200);
+        assert!(success() < 0.5);
+        assert_eq!([&good, &never].map(|key| status(&weir, key)), [200, 401]);
     }
+    // What the keys are of cannot, without keys that fit.
+    let config = std::fs::read_to_string(files.0.join("weir.yaml")).unwrap();
+    files.write("weir.yaml", &config.replace("free: {}", "silver: {}"));
+    let reload = post(&weir.admin, "/admin/v1/reload", &[], b"");
+    assert!(reload.status == 422 && reload.text().contains("keys.yaml"), "{}", reload.text());
+    files.write("weir.yaml", &config);
     std::fs::remove_file(files.0.join("keys.yaml")).unwrap();
     eventually("the complaint", || weir.log().contains("keys.yaml: cannot be read").then_some(()));
     assert_eq!(status(&weir, &good), 200);

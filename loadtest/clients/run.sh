@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs unmodified SDKs against Weir in front of simulated model servers: once with a config file, once as
-# `weir demo`. One `ok` line a script; the first failure ends it with 1.
+# `weir demo`; and what they make of keys, with a config that has some. One `ok` line a script; the first failure ends it with 1.
 #
 #   WEIR_BIN, MODELSIM_BIN   programs to use instead of those under target/
 #   CLIENTS_VENV             where the SDKs and Node are installed (default target/clients-venv)
@@ -154,8 +154,40 @@ export ASSEMBLED_MODEL=assembled-letters DEAD_MODEL=nobody-home OTHER_MODEL=othe
 scripts 'weir run'
 stop
 
+# made KEY FIELD: a field of what `weir key new` printed.
+made() {
+    printf '%s' "$1" | sed -n "s/.*\"$2\":\"\([^\"]*\)\".*/\1/p"
+}
+
+printf 'weir run with keys\n'
+start modelsim "$modelsim" --listen 127.0.0.1:0
+good=$("$weir" key new --json)
+expired=$("$weir" key new --json)
+cat >"$work/weir.yaml" <<CONFIG
+admin: { address: 127.0.0.1:0 }
+listen: [{ address: 127.0.0.1:0 }]
+pools: { live: { endpoints: [{ url: http://$address }] } }
+routes:
+  letter-writer: { targets: [{ pool: live, model: sim }] }
+  novelist: { targets: [{ pool: live, model: sim }] }
+segments:
+  gold:
+    keys:
+      - { id: client, sha256: "$(made "$good" sha256)", routes: [letter-writer] }
+      - { id: client, sha256: "$(made "$expired" sha256)", expires: 2020-01-01T00:00:00Z }
+CONFIG
+start weir "$weir" run --config "$work/weir.yaml"
+pass='weir run with keys'
+weir_url=http://$address
+KEY=$(made "$good" key) EXPIRED_KEY=$(made "$expired" key) FORBIDDEN_MODEL=novelist \
+    check keys "$venv/bin/python" "$here/keys.py"
+if grep -q -e "$(made "$good" key)" -e "$(made "$expired" key)" "$work/weir.log"; then
+    fail 'a key is in the log'
+fi
+stop
+
 printf 'weir demo\n'
 start weir "$weir" demo --listen 127.0.0.1:0 --admin 127.0.0.1:0
 unset ASSEMBLED_MODEL DEAD_MODEL OTHER_MODEL DEAD_PREFIX SIM_URL
 scripts 'weir demo'
-printf 'ok: all scripts, both ways\n'
+printf 'ok: all scripts, every way\n'

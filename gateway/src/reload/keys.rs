@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::thread;
 
+use serde_json::json;
+
 use super::{Reloader, Version, pause};
+use crate::audit::{Action, By, Change};
 use crate::path::telemetry::Level;
 
 impl Reloader {
@@ -36,20 +39,26 @@ impl Reloader {
                 // As it was read, perhaps with the rest.
                 tried = None;
             } else if Some(&now) == last.as_ref() && tried.as_ref() != Some(&now) {
-                tried = Some(now.clone());
                 drop(snapshot);
-                self.reload_keys();
+                // Tables that were built meanwhile may not have the new ones yet.
+                tried = (!self.reload_keys()).then(|| now.clone());
             }
             last = Some(now);
         }
     }
 
-    fn reload_keys(&self) {
+    /// Whether the file came into force.
+    fn reload_keys(&self) -> bool {
         // No other configuration comes into force meanwhile.
         let _turn = self.turn.blocking_lock();
         let snapshot = Arc::clone(&self.gateway.snapshot());
         let telemetry = &self.gateway.telemetry;
-        match snapshot.read_callers() {
+        let read = snapshot.read_callers().map_err(|problem| problem.to_string()).and_then(|callers| {
+            let written = self.gateway.audit.record_blocking(change(snapshot.callers().len(), callers.len()));
+            written.map(|()| callers).map_err(|problem| problem.to_string())
+        });
+        let succeeded = read.is_ok();
+        match read {
             Ok(callers) => {
                 let keys = callers.len();
                 snapshot.replace_callers(callers);
@@ -62,5 +71,17 @@ impl Reloader {
                 telemetry.event(Level::Error, message);
             }
         }
+        succeeded
+    }
+}
+
+/// As it is written down: which keys there are is in the file.
+fn change(before: usize, after: usize) -> Change {
+    Change {
+        by: By::process("file"),
+        action: Action::Reload,
+        target: "identity/keys_file".into(),
+        before: json!({ "keys": before }),
+        after: json!({ "keys": after }),
     }
 }

@@ -80,6 +80,20 @@ impl Callers {
         }
     }
 
+    /// Whether two configurations know the same callers, as far as they say themselves: what their file of keys may
+    /// name is the same.
+    pub(super) fn are_same(one: &Config, other: &Config) -> bool {
+        let names =
+            |config: &Config| config.segments.iter().map(|segment| segment.name.clone()).collect::<Vec<_>>();
+        let keys = |config: &Config| {
+            config.segments.iter().flat_map(|segment| segment.keys.clone()).collect::<Vec<_>>()
+        };
+        one.identity == other.identity
+            && names(one) == names(other)
+            && keys(one) == keys(other)
+            && one.topics().eq(other.topics())
+    }
+
     /// What a key is worth at `now`, in seconds of Unix time.
     pub(crate) fn judge(&self, key: &[u8], now: u64) -> Verdict<'_, Arc<Caller>> {
         self.table.judge(&sha256(key), now)

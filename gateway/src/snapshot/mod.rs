@@ -3,12 +3,12 @@
 
 mod callers;
 mod credential;
+mod files;
 mod gauges;
 mod operators;
 mod route;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::Duration;
@@ -16,19 +16,19 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use http::request::Parts;
 use http::{HeaderValue, Method};
-use router_core::config::{Balance, Config, FileUse, NonStreaming, Secret, Timeouts, Usage, WILDCARD_ROUTE};
+use router_core::config::{Balance, Config, NonStreaming, Timeouts, Usage, WILDCARD_ROUTE};
 use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
 
 use callers::Known;
 pub(crate) use callers::{Caller, Callers, KeysError, sha256, try_keys};
 pub(crate) use credential::Credential;
+pub(crate) use files::try_file;
 pub(crate) use gauges::Page;
 pub(crate) use operators::{Operators, Worth};
 pub(crate) use route::{Route, Target};
 
-use crate::audit::SigningKey;
 use crate::path::accept::has_anthropic_version;
-use crate::path::accept::tls::{Identities, try_identity};
+use crate::path::accept::tls::Identities;
 use crate::path::limit::Allowance;
 use crate::path::send::Connections;
 use crate::path::send::tls::{self, Protocol};
@@ -135,20 +135,6 @@ pub(crate) struct Endpoint {
     pub(crate) connections: Connections,
 }
 
-/// What is wrong with a file that a configuration names, if anything.
-pub(crate) fn try_file(path: &Path, what: FileUse<'_>) -> Result<(), String> {
-    match what {
-        // What stands in it can only be judged together with the rest of the configuration.
-        FileUse::Keys => {
-            std::fs::File::open(path).map(drop).map_err(|error| format!("{}: {error}", path.display()))
-        }
-        FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
-        FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
-        FileUse::Identity { key } => try_identity(path, key),
-        FileUse::SigningKey => SigningKey::read(&Secret::File(path.to_owned())).map(drop),
-    }
-}
-
 impl Snapshot {
     /// Builds the tables, reading secrets and certificates. What `previous` tables know of an endpoint goes on:
     /// its connections, and the attempts that are under way there.
@@ -192,10 +178,17 @@ impl Snapshot {
         let names = config.segments.iter().enumerate();
         let segments: Vec<_> =
             names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
-        let before = previous.map(Self::callers);
-        let before = before.as_ref().map(|before| &***before);
-        let known = Known { segments: &segments, allowances: &allowances, previous: before };
-        let callers = ArcSwap::from_pointee(Callers::read(&config, &known)?);
+        // Whoever was known stays known, whatever is in their file just now: it is watched on its own.
+        let callers = match previous.filter(|previous| Callers::are_same(&previous.config, &config)) {
+            Some(previous) => previous.callers.load_full(),
+            None => {
+                let before = previous.map(Self::callers);
+                let before = before.as_ref().map(|before| &***before);
+                let known = Known { segments: &segments, allowances: &allowances, previous: before };
+                Arc::new(Callers::read(&config, &known)?)
+            }
+        };
+        let callers = ArcSwap::new(callers);
         let knows_callers = config.knows_callers();
         let identities = Identities::build(&config).map_err(BuildError::Tls)?;
         let operators = Operators::new(&config.admin.keys);

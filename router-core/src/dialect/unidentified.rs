@@ -22,7 +22,20 @@ impl Unidentified {
     pub const ALL: [Self; 6] =
         [Self::NoKey, Self::UnknownKey, Self::ExpiredKey, Self::TwoKeys, Self::OtherScheme, Self::TooMany];
 
-    /// What its caller is told, which is what its operator is told, too.
+    /// The word for it in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoKey => "no key",
+            Self::UnknownKey => "unknown key",
+            Self::ExpiredKey => "expired key",
+            Self::TwoKeys => "two keys",
+            Self::OtherScheme => "no bearer's key",
+            Self::TooMany => "too many unknown keys",
+        }
+    }
+
+    /// What its caller is told.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {

@@ -1,17 +1,34 @@
 //! Holds for any text as a configuration file: it is refused with problems that have a place in it, or accepted as
-//! something whole that can be written and loaded again.
+//! something whole that can be written and loaded again. As a file of keys it is refused likewise, or has keys of
+//! segments that there are.
 
-use router_core::config::{Config, Problem, WEIGHT_SUM, load, to_json};
+use router_core::config::{Config, Problem, WEIGHT_SUM, load, load_keys, to_json};
 
 /// The bytes are the file. What is not UTF-8 never gets here.
 pub(crate) fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
+    keys(text);
     match load(text, &variable) {
         Ok(loaded) => {
             whole(&loaded.config);
             loads_again(&loaded.config);
             in_place(text, &loaded.warnings);
         }
+        Err(problems) => {
+            assert!(!problems.is_empty(), "a refusal has a reason");
+            in_place(text, &problems);
+        }
+    }
+}
+
+/// The text is a file of keys.
+fn keys(text: &str) {
+    let config =
+        "pools: {p: {endpoints: [{url: http://h}]}}\nroutes: {m: {targets: [{pool: p}]}}\nsegments: {s: {}}";
+    let config = load(config, &|_| None).expect("nothing is wrong with it").config;
+    let mut segments = Vec::new();
+    match load_keys(text, &config, |found| segments.push(found.segment)) {
+        Ok(()) => assert!(segments.iter().all(|segment| *segment < config.segments.len())),
         Err(problems) => {
             assert!(!problems.is_empty(), "a refusal has a reason");
             in_place(text, &problems);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::request::Parts;
-use router_core::dialect::Unidentified;
+use router_core::dialect::{Reason, Unidentified};
 use router_core::identify::{Rights, Verdict};
 use router_core::overload::ask::{self, Ask};
 
@@ -67,7 +67,7 @@ pub(super) fn who(
         (None, Some(caller)) => Some(&caller.segment),
         (None, None) => snapshot.anonymous(),
     };
-    let segment = segment.cloned().ok_or_else(|| unidentified(Unidentified::NoKey))?;
+    let segment = segment.cloned().ok_or_else(|| refused(unidentified(Unidentified::NoKey), account))?;
     {
         let mut facts = account.facts();
         facts.segment = Some(segment.clone());
@@ -86,8 +86,8 @@ fn identified(
     if !snapshot.knows_callers {
         return Ok(None);
     }
-    let found = credential::of(&head.headers).map_err(Failure::from);
-    let found = found.and_then(|key| key.map(|key| by_key(snapshot, key)).transpose());
+    let found = credential::of(&head.headers).map_err(|reason| refused(reason, account));
+    let found = found.and_then(|key| key.map(|key| by_key(snapshot, account, key)).transpose());
     found.map_err(|failure| {
         // It is of no segment: whose it would have been nobody knows.
         account.facts().segment = None;
@@ -99,9 +99,17 @@ fn identified(
     })
 }
 
-fn by_key(snapshot: &Snapshot, key: &[u8]) -> Result<Arc<Caller>, Failure> {
+/// A refusal that the log tells an operator about: what was wrong with the credential, and where it came from.
+fn refused(reason: Reason, account: &Account) -> Failure {
+    let why = if let Reason::InvalidKey { why } = reason { why.name() } else { reason.code() };
+    let peer = account.origin.peer.to_str().unwrap_or_default();
+    Failure::new(reason, format!("{why}, from {peer}"))
+}
+
+fn by_key(snapshot: &Snapshot, account: &Account, key: &[u8]) -> Result<Arc<Caller>, Failure> {
+    let unknown = || refused(unidentified(Unidentified::UnknownKey), account);
     if key.len() > KEY_BYTES_MAX {
-        return Err(unidentified(Unidentified::UnknownKey).into());
+        return Err(unknown());
     }
     match snapshot.callers().judge(key, unix_seconds()) {
         Verdict::Known(caller) => Ok(caller.clone()),
@@ -109,7 +117,7 @@ fn by_key(snapshot: &Snapshot, key: &[u8]) -> Result<Arc<Caller>, Failure> {
             let cause = format!("a key of the caller {} has expired", caller.id);
             Err(Failure::new(unidentified(Unidentified::ExpiredKey), cause))
         }
-        Verdict::Unknown => Err(unidentified(Unidentified::UnknownKey).into()),
+        Verdict::Unknown => Err(unknown()),
     }
 }
 

@@ -91,6 +91,7 @@ pub fn load_keys(text: &str, config: &Config, mut each: impl FnMut(FileKey)) -> 
     let (found, _) = reader.finish();
     problems.extend(found);
     problems.sort();
+    problems.dedup();
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
