@@ -8,7 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use router_core::route::staging::Staging;
 
 use crate::audit::Audit;
-use crate::path::identify::{BodyMemory, Catalogue, Guard as KeyGuard};
+use crate::path::identify::{BodyMemory, Catalogue, Guard as KeyGuard, Keeper};
 use crate::path::overload::{Line, Watch};
 use crate::path::telemetry::{Shared, Telemetry};
 use crate::snapshot::Snapshot;
@@ -31,6 +31,8 @@ pub(crate) struct Gateway {
     pub(crate) line: Arc<Line>,
     /// Asks servers for their own queues.
     pub(crate) watch: Watch,
+    /// Loads the keys that bearer tokens are checked with.
+    pub(crate) keeper: Keeper,
     /// When the process started, in milliseconds of Unix time: a reader of its counters sees that they began anew.
     pub(crate) epoch_ms: u64,
     draining: AtomicBool,
@@ -53,6 +55,7 @@ impl Gateway {
             body_memory: Arc::default(),
             guard: KeyGuard::new(),
             watch: Watch::default(),
+            keeper: Keeper::default(),
             epoch_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             draining: AtomicBool::new(false),
         })
@@ -76,6 +79,7 @@ impl Gateway {
         snapshot.apply_quotas();
         self.line.reload(&snapshot);
         self.watch.follow(&snapshot, &self.line, &self.telemetry);
+        self.keeper.follow(snapshot.issuer.as_ref(), &self.telemetry);
         self.snapshot.store(snapshot);
         self.weights.store(Arc::new(weights));
         self.catalogue.forget();

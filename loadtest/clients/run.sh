@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs unmodified SDKs against Weir in front of simulated model servers: once with a config file, once as
-# `weir demo`; and what they make of keys, with a config that has some. One `ok` line a script; the first failure ends it with 1.
+# Runs unmodified SDKs against Weir in front of simulated model servers: once with a config file, once over TLS, once
+# as `weir demo`; and what they make of keys, with a config that has some. One `ok` line a script; the first failure
+# ends it with 1.
 #
 #   WEIR_BIN, MODELSIM_BIN   programs to use instead of those under target/
 #   CLIENTS_VENV             where the SDKs and Node are installed (default target/clients-venv)
@@ -53,7 +54,7 @@ start() {
     tries=0
     address=
     while [ -z "$address" ]; do
-        address=$(sed -n "s|^$name ready: \(data \)\{0,1\}http://\([0-9.:]*\).*|\2|p" "$work/$name.log")
+        address=$(sed -n "s|^$name ready: \(data \)\{0,1\}https\{0,1\}://\([0-9.:]*\).*|\2|p" "$work/$name.log")
         tries=$((tries + 1))
         if [ "$tries" -gt 200 ] || ! kill -0 "$child" 2>/dev/null; then
             cat "$work/$name.log" >&2
@@ -90,6 +91,33 @@ scripts() {
     fi
 }
 
+# over_tls: the scripts that matter there against the Weir at $address, whose authority they are told by the means that
+# users have.
+over_tls() {
+    pass='weir run, TLS'
+    weir_url=https://$address
+    for script in openai_sync openai_async anthropic_sync langchain_chat mid_stream_cut; do
+        check "$script" env "SSL_CERT_FILE=$work/ca.pem" "$venv/bin/python" "$here/$script.py"
+    done
+    check openai_node env "NODE_EXTRA_CA_CERTS=$work/ca.pem" "$venv/bin/node" "$node/openai_node.mjs"
+    for version in 1.1 2; do
+        got=$(curl -q -sS --cacert "$work/ca.pem" "--http$version" --max-time 30 -o /dev/null \
+            -w '%{http_version} %{http_code}' "$weir_url/v1/models") || fail "curl ended with $?"
+        [ "$got" = "$version 200" ] || fail "curl --http$version: $got"
+    done
+    printf 'ok curl --cacert: 2 checks\n'
+}
+
+# A certificate for 127.0.0.1, and the authority that vouches for it.
+certificates() {
+    new='openssl req -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256'
+    $new -x509 -days 2 -subj /CN=authority -keyout "$work/ca.key" -out "$work/ca.pem" 2>/dev/null
+    $new -subj /CN=weir -keyout "$work/tls.key" -out "$work/tls.csr" 2>/dev/null
+    printf 'subjectAltName=IP:127.0.0.1\n' >"$work/names"
+    openssl x509 -req -days 2 -in "$work/tls.csr" -CA "$work/ca.pem" -CAkey "$work/ca.key" -CAcreateserial \
+        -extfile "$work/names" -out "$work/tls.crt" 2>/dev/null
+}
+
 # install VENV REQUIREMENTS: Python packages, unless these very ones are there.
 install() {
     cmp -s "$here/$2" "$1/installed.txt" && return
@@ -118,7 +146,7 @@ weir=${WEIR_BIN:-$(program weir weir)}
 modelsim=${MODELSIM_BIN:-$(program modelsim loadtest)}
 
 # A caller's own settings for Weir or for proxies are not what is tested.
-unset WEIR_CONFIG WEIR_UPSTREAM WEIR_UPSTREAM_KEY_ENV WEIR_LISTEN WEIR_ADMIN
+unset WEIR_CONFIG WEIR_UPSTREAM WEIR_UPSTREAM_KEY_ENV WEIR_LISTEN WEIR_ADMIN SSL_CERT_FILE SSL_CERT_DIR
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 export PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore
 export MODEL=letter-writer
@@ -152,6 +180,13 @@ printf 'weir run --config\n'
 start weir "$weir" run --config "$work/weir.yaml"
 export ASSEMBLED_MODEL=assembled-letters DEAD_MODEL=nobody-home OTHER_MODEL=other-letters DEAD_PREFIX=/nowhere
 scripts 'weir run'
+
+printf 'weir run, TLS\n'
+certificates
+sed "s|^listen: .*|listen: [{ address: 127.0.0.1:0, tls: { certificate: $work/tls.crt, key: { file: $work/tls.key } } }]|" \
+    "$work/weir.yaml" >"$work/tls.yaml"
+start weir "$weir" run --config "$work/tls.yaml"
+over_tls
 stop
 
 # made KEY FIELD: a field of what `weir key new` printed.
@@ -190,4 +225,4 @@ printf 'weir demo\n'
 start weir "$weir" demo --listen 127.0.0.1:0 --admin 127.0.0.1:0
 unset ASSEMBLED_MODEL DEAD_MODEL OTHER_MODEL DEAD_PREFIX SIM_URL
 scripts 'weir demo'
-printf 'ok: all scripts, every way\n'
+printf 'ok: all scripts, all ways\n'

@@ -17,6 +17,8 @@ mod config;
 mod gauges;
 #[path = "properties/head_to_route.rs"]
 mod head_to_route;
+#[path = "properties/jwt.rs"]
+mod jwt;
 #[path = "properties/sse_watch.rs"]
 mod sse_watch;
 
@@ -58,6 +60,11 @@ fn configurations() {
 #[test]
 fn request_heads() {
     replay("head_to_route", head_to_route::check);
+}
+
+#[test]
+fn bearer_tokens() {
+    replay("jwt", jwt::check);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use router_core::config::{Address, Config, to_json};
 use serde_json::json;
@@ -15,6 +16,10 @@ use crate::path::accept::{self, Doors, Listener, Scheme, SocketFile};
 use crate::path::telemetry::{Level, LogSink, LogStyle, Metrics, Telemetry, panics};
 use crate::reload::{Reloader, Source};
 use crate::snapshot::Snapshot;
+
+/// How long a gateway waits at its start for the keys of an issuer that does not send them: it is ready without, for
+/// callers with keys of another kind.
+const KEYS_WAIT: Duration = Duration::from_secs(2);
 
 /// A gateway whose doors are open.
 pub(super) struct Running {
@@ -61,6 +66,11 @@ pub(super) async fn start(config: Config, source: Option<Source>) -> Result<Runn
     let signals = Signals::heard().map_err(|error| failed(&error))?;
     let hangup = signal(SignalKind::hangup()).map_err(|error| failed(&error))?;
 
+    let issuer = gateway.snapshot().issuer.clone();
+    gateway.keeper.follow(issuer.as_ref(), &gateway.telemetry);
+    if let Some(issuer) = issuer {
+        issuer.ready(KEYS_WAIT).await;
+    }
     let config = gateway.snapshot().config.clone();
     let (admin, admin_listener, socket) = bind(&config.admin.address).await?;
     let mut sockets = Vec::from_iter(socket);
@@ -159,6 +169,7 @@ impl Running {
         let line = format!("weir ready: data {} admin {}\n", self.data(), self.admin());
         // Without a stderr there is nobody to tell.
         std::io::stderr().lock().write_all(line.as_bytes()).unwrap_or_default();
+        self.gateway.keeper.announced();
     }
 
     /// Logs what an operator should know from the start.

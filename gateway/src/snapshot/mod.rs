@@ -3,34 +3,36 @@
 
 mod callers;
 mod credential;
-mod files;
 mod gauges;
 mod operators;
+mod place;
+mod pool;
 mod route;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize};
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use http::Method;
 use http::request::Parts;
-use http::{HeaderValue, Method};
-use router_core::config::{Balance, Config, NonStreaming, Timeouts, Usage, WILDCARD_ROUTE};
-use router_core::dialect::{Dialect, DialectSet, Intent, Operation, Reason, passthrough, recognise};
+use router_core::config::{Config, FileUse, Secret, WILDCARD_ROUTE};
+use router_core::dialect::{Dialect, Intent, Operation, Reason, passthrough, recognise};
 
 use callers::Known;
 pub(crate) use callers::{Caller, Callers, KeysError, sha256, try_keys};
 pub(crate) use credential::Credential;
-pub(crate) use files::try_file;
 pub(crate) use gauges::Page;
 pub(crate) use operators::{Operators, Worth};
+pub(crate) use place::Place;
+pub(crate) use pool::{Endpoint, Pool};
 pub(crate) use route::{Route, Target};
 
+use crate::audit::SigningKey;
 use crate::path::accept::has_anthropic_version;
-use crate::path::accept::tls::Identities;
+use crate::path::accept::tls::{Identities, try_identity};
+use crate::path::identify::{Issuer, try_jwks};
 use crate::path::limit::Allowance;
-use crate::path::send::Connections;
 use crate::path::send::tls::{self, Protocol};
 use crate::path::telemetry::Metrics;
 
@@ -52,6 +54,8 @@ pub(crate) enum BuildError {
     Host { pool: String, endpoint: String },
     #[error(transparent)]
     Keys(#[from] KeysError),
+    #[error("identity.jwt: {0}")]
+    Jwt(String),
     #[error("routes.{route}: the target {label:?} cannot stand in a header")]
     Label { route: String, label: String },
 }
@@ -79,6 +83,8 @@ pub(crate) struct Snapshot {
     pub(crate) knows_callers: bool,
     /// Who is known.
     callers: ArcSwap<Callers>,
+    /// Whose bearer tokens are taken, if any are.
+    pub(crate) issuer: Option<Arc<Issuer>>,
 }
 
 /// A class of callers.
@@ -89,50 +95,19 @@ pub(crate) struct Segment {
     pub(crate) name: Arc<str>,
 }
 
-/// Endpoints that serve the same thing.
-#[derive(Debug)]
-pub(crate) struct Pool {
-    pub(crate) name: String,
-    /// The name as `x-weir-target`.
-    header: HeaderValue,
-    timeouts: Timeouts,
-    pub(crate) endpoints: Vec<Arc<Endpoint>>,
-    pub(crate) dialects: DialectSet,
-    pub(crate) balance: Balance,
-    /// Whose turn it is under `round_robin`.
-    pub(crate) turn: AtomicUsize,
-    pub(crate) credential: Option<Credential>,
-    /// Whether a caller's own credential goes on to it: it does where neither the pool nor Weir has keys.
-    pub(crate) passes_credentials: bool,
-    pub(crate) usage: Usage,
-    pub(crate) non_streaming: NonStreaming,
-    /// Where each endpoint tells of its own queue, in their order; empty where none is asked.
-    pub(crate) gauges: Vec<Arc<Page>>,
-    reach: Reach,
-}
-
-/// How a pool's endpoints are reached: while that stays, connections to them may.
-#[derive(Debug, PartialEq, Eq)]
-struct Reach {
-    connect: Duration,
-    http2: bool,
-    /// The certificate authorities of its own, as they were read.
-    authorities: Option<Vec<u8>>,
-}
-
-/// One address of a pool.
-#[derive(Debug)]
-pub(crate) struct Endpoint {
-    config: router_core::config::Endpoint,
-    /// `host:port`, as in metrics and logs.
-    pub(crate) label: Arc<str>,
-    /// The `host` header it gets.
-    pub(crate) host: HeaderValue,
-    /// What stands before `/v1/…`.
-    pub(crate) path_prefix: String,
-    /// Attempts that have not ended.
-    pub(crate) inflight: AtomicU32,
-    pub(crate) connections: Connections,
+/// What is wrong with a file that a configuration names, if anything.
+pub(crate) fn try_file(path: &Path, what: FileUse<'_>) -> Result<(), String> {
+    match what {
+        // What stands in it can only be judged together with the rest of the configuration.
+        FileUse::Keys => {
+            std::fs::File::open(path).map(drop).map_err(|error| format!("{}: {error}", path.display()))
+        }
+        FileUse::Secret => Credential::read(&Secret::File(path.to_owned())).map(drop),
+        FileUse::Certificates => tls::client(Some(path), Protocol::Http1).map(drop),
+        FileUse::SigningKey => SigningKey::read(&Secret::File(path.to_owned())).map(drop),
+        FileUse::Identity { key } => try_identity(path, key),
+        FileUse::Jwks => try_jwks(path),
+    }
 }
 
 impl Snapshot {
@@ -192,6 +167,9 @@ impl Snapshot {
         let knows_callers = config.knows_callers();
         let identities = Identities::build(&config).map_err(BuildError::Tls)?;
         let operators = Operators::new(&config.admin.keys);
+        let known = previous.and_then(|previous| previous.issuer.as_ref());
+        let issuer = config.identity.jwt.as_ref().map(|settings| Issuer::build(settings, known));
+        let issuer = issuer.transpose().map_err(BuildError::Jwt)?;
         Ok(Self {
             config,
             pools,
@@ -205,6 +183,7 @@ impl Snapshot {
             allowances,
             knows_callers,
             callers,
+            issuer,
         })
     }
 
@@ -308,83 +287,5 @@ impl Snapshot {
             .filter(|route| &*route.name != WILDCARD_ROUTE && route.speaks(dialect) && may_use(route))
             .map(|route| route.name.to_string())
             .collect()
-    }
-}
-
-impl Pool {
-    fn build(pool: &router_core::config::Pool, known: Option<&Self>) -> Result<Self, BuildError> {
-        let name = || pool.name.clone();
-        let tls = if pool.endpoints.iter().any(|endpoint| endpoint.tls) {
-            let protocol = if pool.http2 { Protocol::Http2 } else { Protocol::Http1 };
-            let client = tls::client(pool.ca.as_deref(), protocol);
-            Some(client.map_err(|problem| BuildError::Certificates { pool: name(), problem })?)
-        } else {
-            None
-        };
-        let reach = Reach::of(pool);
-        let known = known.filter(|known| known.reach == reach);
-        let mut endpoints = Vec::new();
-        for endpoint in &pool.endpoints {
-            let same = |known: &&Arc<Endpoint>| known.config == *endpoint;
-            if let Some(known) = known.and_then(|known| known.endpoints.iter().find(same)) {
-                endpoints.push(known.clone());
-                continue;
-            }
-            let built = Endpoint::build(endpoint, tls.as_ref(), pool);
-            let endpoint =
-                built.ok_or_else(|| BuildError::Host { pool: name(), endpoint: endpoint.authority() })?;
-            endpoints.push(Arc::new(endpoint));
-        }
-        let credential = pool.key.as_ref().map(Credential::read).transpose();
-        let credential = credential.map_err(|problem| BuildError::Key { pool: name(), problem })?;
-        Ok(Self {
-            gauges: gauges::pages(pool, &endpoints, credential.as_ref())?,
-            // Letters, digits and a few signs: it always can be one.
-            header: HeaderValue::from_str(&pool.name).unwrap_or_else(|_| HeaderValue::from_static("?")),
-            name: pool.name.clone(),
-            timeouts: pool.timeouts.clone(),
-            endpoints,
-            dialects: pool.dialects,
-            balance: pool.balance,
-            turn: AtomicUsize::new(0),
-            usage: pool.usage,
-            non_streaming: pool.non_streaming,
-            reach,
-            passes_credentials: credential.is_none(),
-            credential,
-        })
-    }
-}
-
-impl Reach {
-    fn of(pool: &router_core::config::Pool) -> Self {
-        // A file that cannot be read has been complained of where it is used.
-        let authorities = pool.ca.as_ref().and_then(|path| std::fs::read(path).ok());
-        Self { connect: pool.timeouts.connect, http2: pool.http2, authorities }
-    }
-}
-
-impl Endpoint {
-    fn build(
-        endpoint: &router_core::config::Endpoint,
-        tls: Option<&Arc<rustls::ClientConfig>>,
-        pool: &router_core::config::Pool,
-    ) -> Option<Self> {
-        let authority = endpoint.authority();
-        let default_port = if endpoint.tls { 443 } else { 80 };
-        let host = if endpoint.port == default_port {
-            authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host)
-        } else {
-            &authority
-        };
-        let tls = tls.filter(|_| endpoint.tls).cloned();
-        Some(Self {
-            config: endpoint.clone(),
-            host: HeaderValue::from_str(host).ok()?,
-            connections: Connections::new(endpoint, host, tls, pool)?,
-            path_prefix: endpoint.path_prefix.clone(),
-            inflight: AtomicU32::new(0),
-            label: authority.into(),
-        })
     }
 }

@@ -15,6 +15,7 @@ pub mod events;
 pub mod held;
 pub mod http2;
 pub mod http2_upstream;
+pub mod issuer;
 pub mod metrics;
 pub mod outcome;
 pub mod refusal;

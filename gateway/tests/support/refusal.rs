@@ -33,6 +33,8 @@ pub fn assert_refused(answer: &Answer, path: &str, status: u16, code: &str) -> S
 
 fn anthropic_type(status: u16) -> &'static str {
     match status {
+        401 => "authentication_error",
+        403 => "permission_error",
         404 => "not_found_error",
         413 => "request_too_large",
         502 => "api_error",

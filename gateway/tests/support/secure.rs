@@ -112,6 +112,12 @@ pub struct SecureUpstream {
 impl SecureUpstream {
     /// One whose certificate, by `authority`, is for `name`.
     pub fn new(authority: &Authority, name: &str) -> Self {
+        Self::answering(authority, name, completion())
+    }
+
+    /// The same with another answer.
+    pub fn answering(authority: &Authority, name: &str, answer: Vec<u8>) -> Self {
+        let answer: Arc<[u8]> = answer.into();
         let config = authority.server(name);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -120,9 +126,9 @@ impl SecureUpstream {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 connections.fetch_add(1, Ordering::SeqCst);
-                let (config, got) = (config.clone(), got.clone());
+                let (config, got, answer) = (config.clone(), got.clone(), answer.clone());
                 std::thread::spawn(move || {
-                    serve(StreamOwned::new(ServerConnection::new(config).unwrap(), stream), &got);
+                    serve(StreamOwned::new(ServerConnection::new(config).unwrap(), stream), &got, &answer);
                 });
             }
         });
@@ -140,11 +146,11 @@ impl SecureUpstream {
     }
 }
 
-fn serve(stream: StreamOwned<ServerConnection, TcpStream>, got: &Mutex<Vec<Got>>) {
+fn serve(stream: StreamOwned<ServerConnection, TcpStream>, got: &Mutex<Vec<Got>>, answer: &[u8]) {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read_request(&mut stream) {
         got.lock().unwrap().push(request);
-        if stream.get_mut().write_all(&completion()).is_err() {
+        if stream.get_mut().write_all(answer).is_err() {
             break;
         }
     }

@@ -81,5 +81,9 @@ pub(super) const TARGETS_MAX: usize = crate::overload::dispatch::Targets::MOST;
 pub(super) const WAITING: Range<u64> = (0, 1_000_000);
 /// Estimated tokens that may wait, up to what the largest memory for bodies holds.
 pub(super) const WAITING_TOKENS: Range<u64> = (1, 1 << 40);
+/// How far clocks may be off: more than some minutes is no clock, and every expired token would be good for so long.
+pub(super) const SKEW: Range<Duration> = (Duration::ZERO, Duration::from_secs(600));
+/// Each is compared with each token.
+pub(super) const AUDIENCES_MAX: usize = 16;
 /// From "never wait" to the longest that a caller stays.
 pub(super) const WAIT: Range<Duration> = (Duration::ZERO, HOUR);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Config, Quota};
+use super::{Config, Jwt, Quota};
 use crate::identify::Digest;
 
 /// A key by which a caller is known.
@@ -34,6 +34,8 @@ pub struct FileKey {
 pub struct Identity {
     /// A file of keys, read again when it changes.
     pub keys_file: Option<PathBuf>,
+    /// Whose bearer tokens are taken, if any are.
+    pub jwt: Option<Jwt>,
 }
 
 impl Config {
@@ -41,7 +43,8 @@ impl Config {
     /// none is ever passed on.
     #[must_use]
     pub fn knows_callers(&self) -> bool {
-        self.identity.keys_file.is_some() || self.segments.iter().any(|segment| !segment.keys.is_empty())
+        let Identity { keys_file, jwt } = &self.identity;
+        keys_file.is_some() || jwt.is_some() || self.segments.iter().any(|segment| !segment.keys.is_empty())
     }
 
     /// The names of everything that calls go to: of the routes, and `passthrough:` with the prefix of each passthrough.

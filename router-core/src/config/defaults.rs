@@ -1,12 +1,13 @@
 //! What holds where a configuration says nothing, and why.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    Admin, Aimd, Balance, Batch, Bulkhead, Concurrency, Drain, FirstTokenWindow, Gradient, Gradient2, Limits,
-    Listen, Log, LogFormat, MinRtt, MinRttSource, NonStreaming, Objective, Order, Pool, Priority, Queue,
-    Segment, Span, Timeouts, Usage,
+    Admin, Aimd, Balance, Batch, Bulkhead, Claims, Concurrency, Drain, FirstTokenWindow, Gradient, Gradient2,
+    JwksSource, Jwt, Limits, Listen, Log, LogFormat, MinRtt, MinRttSource, NonStreaming, Objective, Order,
+    Pool, Priority, Queue, Segment, Span, Timeouts, Usage,
 };
 use crate::dialect::DialectSet;
 
@@ -57,6 +58,30 @@ impl Default for Limits {
     }
 }
 
+impl Jwt {
+    /// What clocks that are set over a network are off at most, with some room.
+    pub(super) const SKEW_DEFAULT: Duration = Duration::from_secs(30);
+
+    /// One in which everything that has a default has it.
+    pub(super) fn example() -> Self {
+        Self {
+            issuer: String::new(),
+            audience: Vec::new(),
+            jwks: JwksSource::File(PathBuf::new()),
+            ca: None,
+            skew: Self::SKEW_DEFAULT,
+            claims: Claims::default(),
+        }
+    }
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        // The subject: the one claim that issuers agree on.
+        Self { segment: None, caller: "sub".to_owned() }
+    }
+}
+
 impl Default for Drain {
     fn default() -> Self {
         let requests = Duration::from_secs(30);
@@ -91,7 +116,8 @@ impl Default for Log {
 impl Pool {
     /// A pool without endpoints and with the default of everything else. The less busy of two endpoints is
     /// chosen, since answers differ in length by orders of magnitude.
-    pub(super) fn new(name: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             endpoints: Vec::new(),

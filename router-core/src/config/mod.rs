@@ -12,6 +12,7 @@ mod check;
 mod defaults;
 mod doors;
 mod expand;
+mod jwt;
 mod overload;
 mod problem;
 mod quota;
@@ -37,6 +38,7 @@ pub use callers::{FileKey, Identity, Key};
 pub use check::{load, load_keys, load_with_files, quota};
 pub use defaults::{ADMIN_DEFAULT, LISTEN_DEFAULT, SEGMENT_DEFAULT};
 pub use doors::{Admin, AdminKey, Listen, MetricsListener, Role, Tls};
+pub use jwt::{Claims, JwksSource, Jwt};
 pub use overload::{
     Aimd, Batch, Bulkhead, Concurrency, FirstTokenWindow, GaugesSource, Gradient, Gradient2, MinRtt,
     MinRttSource, NonStreaming, Objective, Order, Priority, Queue, Segment, Span, WhenFull,

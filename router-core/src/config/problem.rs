@@ -29,6 +29,8 @@ pub enum FileUse<'c> {
     Keys,
     /// It holds an Ed25519 private key in PEM.
     SigningKey,
+    /// It holds a JSON Web Key Set.
+    Jwks,
 }
 
 /// One mistake of a file. Its text never holds what stands under a pool's `key`, nor a URL: either may carry

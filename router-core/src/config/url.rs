@@ -9,6 +9,18 @@ use super::problem::Complaint;
 /// Reads `http://host[:port][/prefix]`. Weir appends `/v1/…` itself, so a `/v1` at the end, which the base
 /// URLs of most client libraries have, is dropped.
 pub(super) fn endpoint(url: &str) -> Result<Endpoint, Complaint> {
+    let (place, path) = origin(url, "a provider's key is the pool's `key`")?;
+    Ok(Endpoint { path_prefix: path_prefix(path)?, ..place })
+}
+
+/// Reads the URL of one page, whose whole path is kept.
+pub(super) fn page(url: &str) -> Result<Endpoint, Complaint> {
+    let (place, path) = origin(url, "what is public needs no key")?;
+    Ok(Endpoint { path_prefix: sane_path(path)?.to_owned(), ..place })
+}
+
+/// Scheme, host and port, and the path behind them. `secret` says where a secret would belong.
+fn origin<'u>(url: &'u str, secret: &str) -> Result<(Endpoint, &'u str), Complaint> {
     let (scheme, rest) = url.split_once("://").ok_or_else(|| Complaint::new(EXPECTED).help(EXAMPLE))?;
     let tls = match scheme.to_ascii_lowercase().as_str() {
         "http" => false,
@@ -16,13 +28,11 @@ pub(super) fn endpoint(url: &str) -> Result<Endpoint, Complaint> {
         _ => return Err(Complaint::new("only http and https URLs are spoken to").help(EXAMPLE)),
     };
     if url.contains('@') {
-        return Err(
-            Complaint::new("no user or password in a URL").help("a provider's key is the pool's `key`")
-        );
+        return Err(Complaint::new("no user or password in a URL").help(secret));
     }
     if url.contains(['?', '#']) {
         return Err(Complaint::new("no query and no fragment in a URL")
-            .help("it ends before the `?`; a provider's key is the pool's `key`"));
+            .help(format!("it ends before the `?`; {secret}")));
     }
     let (authority, path) = match rest.find('/') {
         Some(slash) => rest.split_at(slash),
@@ -30,20 +40,24 @@ pub(super) fn endpoint(url: &str) -> Result<Endpoint, Complaint> {
     };
     let (host, port) = host_and_port(authority)?;
     let port = port.map_or_else(|| Ok(default_port(tls)), parse_port)?;
-    Ok(Endpoint { tls, host, port, path_prefix: path_prefix(path)? })
+    Ok((Endpoint { tls, host, port, path_prefix: String::new() }, path))
 }
 
 /// The URL that [`endpoint`] reads as `endpoint`.
 pub(super) fn render(endpoint: &Endpoint) -> String {
+    // A prefix that itself ends in `/v1` needs another one to lose.
+    let suffix = if endpoint.path_prefix.ends_with("/v1") { "/v1" } else { "" };
+    render_page(endpoint) + suffix
+}
+
+/// The URL that [`page`] reads as `endpoint`.
+pub(super) fn render_page(endpoint: &Endpoint) -> String {
     let scheme = if endpoint.tls { "https" } else { "http" };
     let mut authority = endpoint.authority();
     if endpoint.port == default_port(endpoint.tls) {
         authority.truncate(authority.rfind(':').unwrap_or(authority.len()));
     }
-    let prefix = &endpoint.path_prefix;
-    // A prefix that itself ends in `/v1` needs another one to lose.
-    let suffix = if prefix.ends_with("/v1") { "/v1" } else { "" };
-    format!("{scheme}://{authority}{prefix}{suffix}")
+    format!("{scheme}://{authority}{}", endpoint.path_prefix)
 }
 
 fn default_port(tls: bool) -> u16 {
@@ -96,6 +110,10 @@ fn path_prefix(path: &str) -> Result<String, Complaint> {
             .help("it ends before `/v1/…`, which is appended for each call"));
     }
     let path = path.strip_suffix("/v1").unwrap_or(path).trim_end_matches('/');
+    Ok(sane_path(path)?.to_owned())
+}
+
+fn sane_path(path: &str) -> Result<&str, Complaint> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:%".contains(&b);
     if !path.bytes().all(allowed) {
         return Err(Complaint::new("the URL's path has characters that no path may have")
@@ -104,7 +122,7 @@ fn path_prefix(path: &str) -> Result<String, Complaint> {
     if path.split('/').any(|segment| segment == "." || segment == "..") {
         return Err(Complaint::new("no `.` or `..` in the URL's path"));
     }
-    Ok(path.to_owned())
+    Ok(path)
 }
 
 const EXPECTED: &str = "expected a URL with a scheme and a host";

@@ -7,6 +7,7 @@
 
 mod callers;
 mod json;
+pub mod jwt;
 mod streamed;
 mod text;
 mod usage;

@@ -5,6 +5,7 @@
 mod body;
 mod credential;
 mod guard;
+mod jwt;
 mod memory;
 mod models;
 mod who;
@@ -36,6 +37,7 @@ use crate::snapshot::{Caller, Route, Segment, Snapshot, Target};
 
 pub(crate) use credential::of as credential;
 pub(crate) use guard::Guard;
+pub(crate) use jwt::{Issuer, Keeper, try_jwks};
 pub(crate) use memory::{BodyMemory, Reservation};
 pub(crate) use models::Catalogue;
 
@@ -119,7 +121,7 @@ async fn identify(gateway: &Gateway, request: Known) -> Result<Box<Call>, Failur
     let Known { account, intent, passthrough, head, body } = request;
     // One snapshot for the whole judgement, whatever is reloaded while the body comes.
     let snapshot = Arc::clone(&gateway.snapshot());
-    let judged = who(gateway, &snapshot, &account, &head).and_then(|who| match &passthrough {
+    let judged = who(gateway, &snapshot, &account, &head).await.and_then(|who| match &passthrough {
         Some(route) if !who.may_use(route) => Err(Reason::RouteForbidden { model: None }.into()),
         None if body::is_encoded(&head.headers) => Err(Reason::EncodedBody.into()),
         _ => Ok(who),

@@ -64,7 +64,7 @@ enum Listed {
 pub(super) async fn list(gateway: &Gateway, request: &Known) -> Reply {
     let dialect = request.intent.dialect;
     let snapshot = Arc::clone(&gateway.snapshot());
-    let who = who(gateway, &snapshot, &request.account, &request.head)?;
+    let who = who(gateway, &snapshot, &request.account, &request.head).await?;
     let names = snapshot.known_models(dialect, |route| who.may_use(route));
     if !snapshot.wildcard().is_some_and(|route| who.may_use(route)) {
         return Ok(json(dialect.model_list(&names, Vec::new())));
@@ -97,7 +97,7 @@ pub(super) async fn one(gateway: &Gateway, request: &Known) -> Reply {
     let dialect = request.intent.dialect;
     let id = model_id(request.head.uri.path()).unwrap_or_default();
     let snapshot = Arc::clone(&gateway.snapshot());
-    let who = who(gateway, &snapshot, &request.account, &request.head)?;
+    let who = who(gateway, &snapshot, &request.account, &request.head).await?;
     let names = snapshot.known_models(dialect, |route| who.may_use(route));
     if names.contains(&id) {
         return Ok(json(dialect.model(&id)));

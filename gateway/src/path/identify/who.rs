@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::request::Parts;
 use router_core::dialect::{Reason, Unidentified};
+use router_core::identify::jwt::{Bad, is_token};
 use router_core::identify::{Rights, Verdict};
 use router_core::overload::ask::{self, Ask};
 
@@ -47,7 +48,7 @@ impl Who {
 }
 
 /// Who calls, and what it asks for, noted in the call's account.
-pub(super) fn who(
+pub(super) async fn who(
     gateway: &Gateway,
     snapshot: &Snapshot,
     account: &Account,
@@ -60,7 +61,15 @@ pub(super) fn who(
         Some(named) => Some(ask::segment(named, &snapshot.config.segments)?),
         None => None,
     };
-    let caller = identified(gateway, snapshot, account, head)?;
+    let caller = match identified(snapshot, account, head) {
+        Err(Unknown::Token(bad)) if bad.may_be_newer() => {
+            // What is rare is kept apart, so that every call's future stays small.
+            Box::pin(newer_keys(snapshot)).await;
+            identified(snapshot, account, head)
+        }
+        known => known,
+    };
+    let caller = caller.map_err(|unknown| note_unknown(gateway, account, unknown))?;
     let segment = match (named, &caller) {
         // Whoever may name a segment is believed in everything.
         (Some(index), _) => snapshot.segments.get(index),
@@ -76,34 +85,62 @@ pub(super) fn who(
     Ok(Who { caller, segment, ask })
 }
 
+/// Why a caller is not known.
+enum Unknown {
+    Key(Failure),
+    Token(Bad),
+}
+
 /// The caller that a head's credential is of; none where it has none, and where credentials are not looked at.
-fn identified(
-    gateway: &Gateway,
-    snapshot: &Snapshot,
-    account: &Account,
-    head: &Parts,
-) -> Result<Option<Arc<Caller>>, Failure> {
+fn identified(snapshot: &Snapshot, account: &Account, head: &Parts) -> Result<Option<Arc<Caller>>, Unknown> {
     if !snapshot.knows_callers {
         return Ok(None);
     }
-    let found = credential::of(&head.headers).map_err(|reason| refused(reason, account));
-    let found = found.and_then(|key| key.map(|key| by_key(snapshot, account, key)).transpose());
-    found.map_err(|failure| {
-        // It is of no segment: whose it would have been nobody knows.
-        account.facts().segment = None;
-        if gateway.guard.is_too_many(&account.origin.peer) {
-            gateway.telemetry.metrics.hit(Limit::UnknownKeys);
-            return failure.instead(unidentified(Unidentified::TooMany));
+    let found = credential::of(&head.headers).map_err(|reason| Unknown::Key(refused(reason, account)))?;
+    match (found, &snapshot.issuer) {
+        (None, _) => Ok(None),
+        (Some(token), Some(issuer)) if is_token(token) => {
+            issuer.caller(token, &snapshot.segments).map(Some).map_err(Unknown::Token)
         }
-        failure
-    })
+        (Some(key), _) => by_key(snapshot, account, key).map(Some).map_err(Unknown::Key),
+    }
+}
+
+/// Waits a moment for newer keys of an issuer.
+async fn newer_keys(snapshot: &Snapshot) {
+    if let Some(issuer) = &snapshot.issuer {
+        issuer.newer_keys().await;
+    }
+}
+
+/// Counts a credential that is nobody's, and makes it a refusal.
+fn note_unknown(gateway: &Gateway, account: &Account, unknown: Unknown) -> Failure {
+    // It is of no segment: whose it would have been nobody knows.
+    account.facts().segment = None;
+    let too_many = gateway.guard.is_too_many(&account.origin.peer);
+    if too_many {
+        gateway.telemetry.metrics.hit(Limit::UnknownKeys);
+    }
+    match unknown {
+        Unknown::Key(failure) if too_many => failure.instead(unidentified(Unidentified::TooMany)),
+        Unknown::Key(failure) => failure,
+        // Callers do not make tokens up by mistake: what is wrong with theirs is what they have to know.
+        Unknown::Token(bad) => {
+            gateway.telemetry.metrics.jwt.refused(&bad);
+            let cause = format!("{bad}, from {}", peer(account));
+            Failure::new(Reason::InvalidToken { told: bad.told() }, cause)
+        }
+    }
 }
 
 /// A refusal that the log tells an operator about: what was wrong with the credential, and where it came from.
 fn refused(reason: Reason, account: &Account) -> Failure {
     let why = if let Reason::InvalidKey { why } = reason { why.name() } else { reason.code() };
-    let peer = account.origin.peer.to_str().unwrap_or_default();
-    Failure::new(reason, format!("{why}, from {peer}"))
+    Failure::new(reason, format!("{why}, from {}", peer(account)))
+}
+
+fn peer(account: &Account) -> &str {
+    account.origin.peer.to_str().unwrap_or_default()
 }
 
 fn by_key(snapshot: &Snapshot, account: &Account, key: &[u8]) -> Result<Arc<Caller>, Failure> {

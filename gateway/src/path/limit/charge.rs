@@ -138,16 +138,16 @@ impl Drop for Share {
 }
 
 /// What a call has used.
-struct Spending {
+pub(super) struct Spending {
     /// In all.
-    tokens: u32,
+    pub(super) tokens: u32,
     /// Those of an answer that came to its own end.
-    answer: Option<u32>,
+    pub(super) answer: Option<u32>,
 }
 
 impl Spending {
     /// `None` if Weir itself refused the call.
-    fn of(prompt_tokens: u32, facts: &Facts, ending: Ending) -> Option<Self> {
+    pub(super) fn of(prompt_tokens: u32, facts: &Facts, ending: Ending) -> Option<Self> {
         let sent = facts.attempts > 0;
         if ending == Ending::Refused || (ending == Ending::Stopped && !sent) {
             return None;

@@ -12,6 +12,8 @@
 mod allowance;
 mod charge;
 mod headers;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -5,26 +5,20 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::{Method, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use router_core::dialect::Reason;
-use router_core::identify::Rope;
 use router_core::overload::gauges::{Gauges, Unreadable};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use super::Line;
-use crate::path::Failure;
-use crate::path::send::{self, Clocks, Connections};
+use crate::path::send::{PageBounds, Unfetched, fetch};
 use crate::path::telemetry::{Level, Shared};
 use crate::snapshot::{Page, Snapshot};
 
 /// How often a server is asked: as often as vLLM and SGLang look at their own queues, or less.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long it may take to tell, connecting included: later it would be too old to count.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Largest page that is read: vLLM's have some tens of KB, a few hundred with many engines.
-const PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// How long it may take to tell: later it would be too old to count. Largest page that is read: vLLM's have some tens
+/// of KB, a few hundred with many engines.
+const BOUNDS: PageBounds = PageBounds { patience: Duration::from_secs(2), bytes: 1024 * 1024 };
 /// Without a page for so long, a server counts as one that tells nothing: what it told last is too old then.
 const STALE: Duration = Duration::from_secs(3);
 
@@ -45,14 +39,8 @@ struct Askers {
 /// Why a server's queue is not known.
 #[derive(Debug, thiserror::Error)]
 enum Problem {
-    #[error("no answer within {PATIENCE:?}")]
-    Timeout,
-    #[error("{0}")]
-    Unreachable(String),
-    #[error("it answers {0}")]
-    Status(StatusCode),
-    #[error("its page is longer than 1 MiB")]
-    TooLong,
+    #[error(transparent)]
+    Unfetched(#[from] Unfetched),
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
 }
@@ -129,41 +117,13 @@ impl Problem {
     /// The label of `weir_gauges_failures_total`.
     const fn name(&self) -> &'static str {
         match self {
-            Self::Timeout => "timeout",
-            Self::Unreachable(_) => "unreachable",
-            Self::Status(_) => "status",
-            Self::TooLong | Self::Unreadable(_) => "unreadable",
-        }
-    }
-
-    fn of(failure: &Failure) -> Self {
-        match failure.reason {
-            Reason::ConnectTimeout | Reason::AnswerTimeout => Self::Timeout,
-            _ => Self::Unreachable(failure.cause().to_owned()),
+            Self::Unfetched(problem) => problem.name(),
+            Self::Unreadable(_) => "unreadable",
         }
     }
 }
 
 async fn ask(page: &Page) -> Result<Gauges, Problem> {
-    let request =
-        send::request(Method::GET, &page.at, page.path.clone(), page.headers.clone(), Rope::default());
-    let request = request.map_err(|failure| Problem::of(&failure))?;
-    let exchange = async {
-        let mut clocks = Clocks::whole(PATIENCE);
-        let (response, mut lease) = Connections::exchange(&page.at, &mut Some(request), &mut clocks)
-            .await
-            .map_err(|failure| Problem::of(&failure))?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(lease.driving(body), PAGE_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
-            true => Problem::TooLong,
-            false => Problem::Unreachable(error.to_string()),
-        })?;
-        lease.give_back();
-        if head.status != StatusCode::OK {
-            return Err(Problem::Status(head.status));
-        }
-        Ok(Gauges::read(&body.to_bytes())?)
-    };
-    tokio::time::timeout(PATIENCE, exchange).await.unwrap_or(Err(Problem::Timeout))
+    let (_, text) = fetch(&page.at, page.path.clone(), page.headers.clone(), BOUNDS).await?;
+    Ok(Gauges::read(&text)?)
 }

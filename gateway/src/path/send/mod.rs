@@ -8,6 +8,7 @@ mod head;
 mod http1;
 mod http2;
 mod idle;
+mod page;
 mod probe;
 pub(crate) mod tls;
 
@@ -32,6 +33,7 @@ pub(crate) use clocks::{Clocks, Delivery, Term};
 use connections::Outgoing;
 pub(crate) use connections::{Connections, Lease};
 pub(crate) use head::{CREDENTIALS, add_via, strip_hop_by_hop, strip_ours, to_upstream};
+pub(crate) use page::{PageBounds, Unfetched, fetch};
 
 use super::Failure;
 use super::accept::is_chunked_at_most;

@@ -13,6 +13,7 @@ use router_core::dialect::Dialect;
 
 use super::admissions::Admissions;
 use super::handshakes::Handshakes;
+use super::jwt::JwtMetrics;
 use super::limited::Limited;
 use super::recent::Recents;
 use super::{AdmissionMetrics, Ending, LimitMetrics, Record};
@@ -59,6 +60,7 @@ pub(crate) struct Metrics {
     pub(crate) revision: IntGauge,
     pub(crate) panics: IntCounter,
     pub(crate) log_dropped: IntCounter,
+    pub(crate) jwt: JwtMetrics,
 }
 
 /// A bound that a caller or an upstream ran into: the label of `weir_limit_hits_total`, named as the setting.
@@ -205,6 +207,7 @@ impl Metrics {
             revision: gauge(&registry, "config_revision", "Configurations put into force so far.")?,
             panics: counter(&registry, "panics_total", "Mistakes of Weir's own that ended a request.")?,
             log_dropped: counter(&registry, "log_lines_dropped_total", "Log lines that found no room.")?,
+            jwt: JwtMetrics::new(&registry)?,
             registry,
         })
     }

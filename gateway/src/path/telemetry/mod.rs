@@ -5,6 +5,7 @@
 mod account;
 mod admissions;
 mod handshakes;
+mod jwt;
 mod limited;
 mod line;
 mod log;

@@ -30,7 +30,8 @@ pub(super) fn are_known(top: &Fields<'_>) -> bool {
         Value::Mapping(pairs) => pairs.iter().any(|(_, segment)| in_segment(segment)),
         Value::Scalar { .. } | Value::Sequence(_) => false,
     });
-    in_segments || top.get("identity").is_some_and(|at| value_of(at.node, "keys_file").is_some())
+    let in_identity = |key| top.get("identity").is_some_and(|at| value_of(at.node, key).is_some());
+    in_segments || in_identity("keys_file") || in_identity("jwt")
 }
 
 fn value_of<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {

@@ -10,6 +10,7 @@ mod callers;
 mod concurrency;
 mod doors;
 mod identity;
+mod jwt;
 mod keys;
 mod limits;
 mod operators;
@@ -82,8 +83,8 @@ fn config(reader: &mut Reader<'_>, root: &At<'_>) -> Option<Config> {
     let topics = topics.chain(passthrough.iter().map(Passthrough::topic)).collect();
     callers::keys(reader, &fields, &mut segments, topics);
     admin.keys = operators::keys(reader, &fields, &segments);
-    let identity = identity::identity(reader, &fields);
     let anonymous = segments::anonymous(reader, &fields, &segments);
+    let identity = identity::identity(reader, &fields, &segments);
     let users = Users { routes: &routes, passthrough: &passthrough };
     concurrency::settle(reader, &fields, pools.as_deref_mut().unwrap_or_default(), &users);
     Some(Config {

@@ -1,19 +1,27 @@
 //! The sections about who calls: the keys of the segments, and where else callers are known from.
 
-use super::{Items, Key, Kind, Section, Without, texts};
+use super::{Items, JWT, Key, Kind, Section, Without, texts};
 
 pub(in crate::config) static IDENTITY: Section = Section {
     place: "identity",
     about: "",
-    keys: &[Key {
-        name: "keys_file",
-        kind: Kind::Text(&texts::FILE),
-        without: Without::Told("none"),
-        about: "A file of keys, in YAML or JSON: a list of `{ id, segment, sha256, expires, routes, quota }`, as under `segments.NAME.keys` but each with its segment. \
+    keys: &[
+        Key {
+            name: "keys_file",
+            kind: Kind::Text(&texts::FILE),
+            without: Without::Told("none"),
+            about: "A file of keys, in YAML or JSON: a list of `{ id, segment, sha256, expires, routes, quota }`, as under `segments.NAME.keys` but each with its segment. \
                 It is read again whenever it changes, without a reload of the rest; one with a mistake leaves the keys before it in force, and `weir_keys_last_reload_success` says so. \
                 At most 64 MiB: about half a million keys.",
-    }],
-    later: &["jwt"],
+        },
+        Key {
+            name: "jwt",
+            kind: Kind::Section(&JWT),
+            without: Without::Told("no tokens are taken"),
+            about: "Bearer tokens (JSON Web Tokens) of one issuer, signed with RS256, ES256 or EdDSA (Ed25519). A credential of three parts with dots between them is taken for one, any other for a key. Calls with a token that is not good are answered 401; the log says why (`cause`), and `weir_jwt_refused_total` counts them.",
+        },
+    ],
+    later: &[],
 };
 
 pub(in crate::config) static SEGMENT_KEY: Section = Section {

@@ -8,6 +8,7 @@
 mod audit;
 mod concurrency;
 mod identity;
+mod jwt;
 mod markdown;
 mod operators;
 mod pools;
@@ -26,6 +27,7 @@ use serde_json::Value;
 pub(super) use audit::AUDIT;
 pub(super) use concurrency::{CONCURRENCY, LIMIT_PARAMS, MIN_RTT_PARAMS};
 pub(super) use identity::{FILE_KEY, IDENTITY, SEGMENT_KEY};
+pub(super) use jwt::{CLAIMS, JWT};
 pub use markdown::markdown;
 pub(super) use operators::ADMIN_KEY;
 pub(super) use pools::{BATCH, BULKHEAD, ENDPOINT, GAUGES, KEY, POOL, POOL_TIMEOUTS};
@@ -40,7 +42,7 @@ pub(super) use tls::TlsSections;
 
 use super::bounds::Range;
 use super::{
-    Admin, Config, Drain, Identity, Limits, Listen, Log, Pool, Queue, Route, RouteTimeouts, Segment,
+    Admin, Config, Drain, Identity, Jwt, Limits, Listen, Log, Pool, Queue, Route, RouteTimeouts, Segment,
     WhenFull, render,
 };
 
@@ -167,7 +169,7 @@ fn defaults() -> Value {
         passthrough: Vec::new(),
         segments: vec![Segment::new(NAME)],
         anonymous: Some(0),
-        identity: Identity::default(),
+        identity: Identity { keys_file: None, jwt: Some(Jwt::example()) },
     })
 }
 

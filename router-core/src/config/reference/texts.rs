@@ -144,6 +144,15 @@ pub(super) static ROUTE_NAME: Text = Text {
 };
 pub(super) static FILE: Text =
     Text { name: "path", range: "path of a file", pattern: r".+", bare: true, ..PLAIN };
+pub(super) static SAID: Text =
+    Text { range: "1 to 256 characters without spaces", pattern: r"\S{1,256}", bare: true, ..PLAIN };
+pub(super) static JWKS: Text = Text {
+    name: "URL or path",
+    range: "`http://` or `https://` URL without user, query or fragment, or the path of a file",
+    pattern: r"[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\s]+(?:/[^?#@\s]*)?|[^:]+|[^:]*:[^/].*",
+    bare: true,
+    ..PLAIN
+};
 pub(super) static VARIABLE: Text = Text {
     name: "variable",
     range: "bare name of an environment variable",

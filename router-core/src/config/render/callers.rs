@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::jwt::jwt;
 use super::quota::quota_to_json;
 use crate::config::expand::escape;
 use crate::config::{AdminKey, Identity, Key, render_timestamp};
@@ -32,6 +33,9 @@ pub(super) fn identity(identity: &Identity) -> Value {
     let mut out = json!({});
     if let Some(path) = &identity.keys_file {
         out["keys_file"] = escape(&path.to_string_lossy()).into();
+    }
+    if let Some(known) = &identity.jwt {
+        out["jwt"] = jwt(known);
     }
     out
 }

@@ -2,6 +2,7 @@
 //! secret in it. What comes out can be loaded again.
 
 mod callers;
+mod jwt;
 mod overload;
 mod quota;
 

@@ -141,7 +141,6 @@ fn keys_that_are_refused() {
     refused(&two(A, A), "segments.t.keys[0]", "one key in two segments: it is `s`'s already");
     refused(&two(A, B), "segments.t.keys[0]", "the caller `x` is of the segment `s` already");
     refused(&with_top("identity: {keys_file: ''}"), "identity.keys_file", "expected the path of a file");
-    refused(&with_top("identity: {jwt: {}}"), "identity.jwt", "not supported by this version");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod callers;
 mod files;
 mod gauges;
 mod golden;
+mod jwt;
 mod operators;
 mod overload;
 mod passthrough;

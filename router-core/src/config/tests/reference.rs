@@ -39,7 +39,9 @@ fn full() -> Value {
             "keys": [{ "id": "x", "sha256": "ab".repeat(32), "expires": "2027-01-31T00:00:00Z", "routes": ["NAME"],
                 "quota": { "requests_per_second": 1, "burst": 1, "tokens_per_minute": 1, "concurrent": 1, "enforce": true } }],
         } },
-        "identity": { "keys_file": "/keys" },
+        "identity": { "keys_file": "/keys", "jwt": {
+            "issuer": "i", "audience": ["a"], "jwks": "https://h/keys", "ca": "/ca", "claims": { "segment": "s" },
+        } },
     })
 }
 

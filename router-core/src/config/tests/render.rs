@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::gauges::with_gauges;
+use super::jwt::with_identity;
 use super::{callers, loaded, overload, unset};
 use crate::config::weights::shares;
 use crate::config::{
@@ -266,7 +267,7 @@ fn passthrough(pools: usize) -> impl Strategy<Value = Vec<Passthrough>> {
     })
 }
 
-fn endpoint() -> impl Strategy<Value = Endpoint> {
+pub(super) fn endpoint() -> impl Strategy<Value = Endpoint> {
     let prefix = prop_oneof![Just(String::new()), "(/[a-z0-9~$&=:%][a-z0-9.]{0,5}){1,3}(/v1){0,2}"];
     let host = prop_oneof!["[a-z0-9][a-z0-9.-]{0,12}".boxed(), Just("2001:db8::1".to_owned()).boxed()];
     (any::<bool>(), host, 1..=u16::MAX, prefix).prop_map(|(tls, host, port, path_prefix)| Endpoint {
@@ -431,7 +432,7 @@ fn only_by_path(config: &mut Config) {
 
 proptest! {
     #[test]
-    fn any_configuration_round_trips(config in config()) {
+    fn any_configuration_round_trips(config in config().prop_flat_map(with_identity)) {
         prop_assume!(!config.routes.is_empty() || !config.passthrough.is_empty());
         prop_assume!(!config.listen.is_empty());
         round_trip(config);

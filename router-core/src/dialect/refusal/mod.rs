@@ -1,14 +1,12 @@
 //! Why a call gets no model's answer, and what its caller is told: one status, type and code for each
 //! reason, the same in every place that refuses.
 
-use std::borrow::Cow;
+mod message;
+
 use std::time::Duration;
 
 use super::{Dialect, Shed, Unidentified, anthropic, openai, passthrough};
 use crate::limit::Kind;
-
-/// Longest client-made string that is repeated in an error.
-const ECHO_CHARS_MAX: usize = 128;
 
 /// How long an address that sends unknown keys is asked to wait.
 const TOO_MANY_WAIT: Duration = Duration::from_secs(1);
@@ -99,6 +97,11 @@ pub enum Reason {
         header: &'static str,
         /// What it may be.
         wanted: &'static str,
+    },
+    /// The caller's bearer token is not good.
+    InvalidToken {
+        /// What is wrong with it, in general terms.
+        told: &'static str,
     },
     /// There is not enough for everybody and others come first, or nothing at all that could serve the call now.
     Shed {
@@ -210,6 +213,7 @@ impl Reason {
             Self::InvalidKey { .. } => (401, CALLER, "invalid_api_key"),
             Self::RouteForbidden { .. } => (403, "permission_error", "route_forbidden"),
             Self::InvalidHeader { .. } => (400, CALLER, "invalid_header"),
+            Self::InvalidToken { .. } => (401, CALLER, "invalid_api_key"),
             Self::Shed { why: why @ Shed::NoEndpoint, .. } => (503, SERVER, why.code()),
             Self::Shed { why, .. } => (429, "overloaded_error", why.code()),
             Self::OverQuota { .. } => (429, "rate_limit_error", "rate_limit_exceeded"),
@@ -259,60 +263,6 @@ impl Reason {
             | Self::BadResponse => Source::Upstream,
             Self::Shed { .. } | Self::BodyMemory | Self::Draining | Self::Internal => Source::Internal,
             _ => Source::Downstream,
-        }
-    }
-
-    /// What the caller is told.
-    fn message(&self) -> Cow<'static, str> {
-        match self {
-            Self::BadHead { fault } => format!("The request cannot be served: {fault}.").into(),
-            Self::UriTooLong { limit_bytes } => {
-                format!("The request's target is longer than {limit_bytes} bytes.").into()
-            }
-            Self::HeadTooLarge { limit_bytes } => {
-                format!("The request's head is larger than {limit_bytes} bytes or has too many fields.").into()
-            }
-            Self::BodyTimeout => "The request body came too slowly.".into(),
-            Self::ExpectationFailed => "The only expectation that is met is 100-continue.".into(),
-            Self::UnknownPath => {
-                "No such path. Weir serves OpenAI's chat/completions, completions, embeddings, responses and models, and Anthropic's messages, messages/count_tokens and models, under /v1."
-                    .into()
-            }
-            Self::MethodNotAllowed { allow } => format!("This path is for {allow} requests.").into(),
-            Self::EncodedBody => "Send the request body without content-encoding.".into(),
-            Self::BodyTooLarge { limit_bytes } => {
-                format!("The request body is larger than {limit_bytes} bytes.").into()
-            }
-            Self::BodyMemory => "There is no room for another request body now.".into(),
-            Self::BodyIncomplete => "The request body ended early or is badly framed.".into(),
-            Self::InvalidUtf8 => "The request body is not valid UTF-8.".into(),
-            Self::InvalidJson { line, column } => {
-                format!("The request body is not a valid JSON object (line {line}, column {column}).").into()
-            }
-            Self::TooDeep { limit } => format!("The request body nests deeper than {limit} levels.").into(),
-            Self::DuplicateKey { key } => {
-                format!("The request body has the key `{key}` more than once.").into()
-            }
-            Self::MissingModel => "The request body names no `model`.".into(),
-            Self::ModelNotString => "The request body's `model` must be a string.".into(),
-            Self::UnknownModel { model, known } => unknown_model(model, known).into(),
-            Self::InvalidKey { why } => why.message().into(),
-            Self::RouteForbidden { model } => forbidden(model.as_deref()).into(),
-            Self::InvalidHeader { header, wanted } => format!("The header `{header}` must be {wanted}.").into(),
-            Self::Shed { why, .. } => why.message().into(),
-            Self::OverQuota { kind, .. } => over_quota(*kind).into(),
-            Self::Draining => "The gateway is being stopped.".into(),
-            Self::ConnectFailed => "The model server could not be reached.".into(),
-            Self::ConnectTimeout => "The model server could not be reached in time.".into(),
-            Self::HeadersTimeout => "The model server did not begin an answer in time.".into(),
-            Self::FirstTokenTimeout => "The model server did not send a first token in time.".into(),
-            Self::AnswerTimeout => "The model server did not answer in time.".into(),
-            Self::IdleTimeout => "The model server fell silent in the middle of its answer.".into(),
-            Self::AnswerTooLarge { limit_bytes } => {
-                format!("The model server's answer is longer than the {limit_bytes} bytes that are put together.").into()
-            }
-            Self::BadResponse => "The model server did not give a usable answer.".into(),
-            Self::Internal => "The gateway made a mistake; it was recorded under this request id.".into(),
         }
     }
 
@@ -366,35 +316,6 @@ impl Reason {
         let allow = if let Self::MethodNotAllowed { allow } = self { Some(*allow) } else { None };
         Refusal { status, body, weir_reason, allow, challenge, retry_after }
     }
-}
-
-/// Without the words on which some clients give up for good.
-const fn over_quota(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Requests => "Rate limit reached for requests: there were too many in too short a time.",
-        Kind::Tokens => {
-            "Rate limit reached for tokens: prompts and answers had too many in too short a time."
-        }
-        Kind::Concurrency => "Rate limit reached for concurrency: too many calls are under way at once.",
-    }
-}
-
-/// What a caller wrote, short enough to be repeated.
-fn echoed(text: &str) -> String {
-    text.chars().take(ECHO_CHARS_MAX).collect()
-}
-
-fn forbidden(model: Option<&str>) -> String {
-    let what = model.map_or_else(|| "path".to_owned(), |model| format!("model `{}`", echoed(model)));
-    format!("The caller may not use this {what}.")
-}
-
-fn unknown_model(model: &str, known: &[String]) -> String {
-    let shown = echoed(model);
-    if known.is_empty() {
-        return format!("The model `{shown}` is not served through this API, nor is any other.");
-    }
-    format!("The model `{shown}` is not served through this API. Known models: {}.", known.join(", "))
 }
 
 #[cfg(test)]
