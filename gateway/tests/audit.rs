@@ -275,6 +275,23 @@ fn an_operator_with_a_key_is_known_by_its_name() {
     assert!(!logged.text().contains(key), "who it was, and not by what");
 }
 
+#[test]
+fn a_file_of_keys_that_changes_is_a_change() {
+    let logged = Logged::new("");
+    let keys = logged.files.write("keys.yaml", "[]\n");
+    let text = std::fs::read_to_string(logged.files.0.join("weir.yaml")).unwrap();
+    logged.files.write("weir.yaml", &format!("{text}identity: {{ keys_file: {} }}\n", keys.display()));
+    let _weir = logged.start();
+    let digest = "ab".repeat(32);
+    logged.files.write("keys.yaml", &format!("- {{ id: acme, segment: default, sha256: \"{digest}\" }}\n"));
+    let line = eventually("a line", || logged.lines().get(1).cloned());
+    assert_eq!((&line["action"], &line["target"]), (&"reload".into(), &"identity/keys_file".into()));
+    assert_eq!(
+        (&line["actor"], &line["before"], &line["after"]),
+        (&"file".into(), &json!({ "keys": 0 }), &json!({ "keys": 1 }))
+    );
+}
+
 /// An Ed25519 key pair in PEM.
 fn key_pair(files: &Folder) -> (PathBuf, PathBuf) {
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();

@@ -24,20 +24,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Asking {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let (actor, role, from) = who(parts.extensions.get());
+        let operator = parts.extensions.get::<Operator>();
+        let peer = operator.and_then(|operator| operator.peer.to_str().ok()).unwrap_or_default();
+        let (actor, role) = who(operator, peer);
+        let from = peer.trim_end_matches(':').to_owned();
         let id = request_id(&parts.headers);
         let by = By { actor, role, from, request_id: id.to_str().ok().map(str::to_owned) };
         Ok(Self { by, expected: parts.headers.get(IF_MATCH).and_then(expected) })
     }
 }
 
-/// Who an operator is, the role that lets them do what they ask for, and from where they come.
-fn who(operator: Option<&Operator>) -> (Cow<'static, str>, &'static str, String) {
-    let Some(operator) = operator else { return ("anonymous".into(), "none", String::new()) };
-    let from = operator.peer.to_str().unwrap_or_default().trim_end_matches(':').to_owned();
-    let without_a_key = if from == "unix" { "local" } else { "anonymous" };
-    let actor = operator.id.as_deref().map_or_else(|| without_a_key.into(), |id| id.to_owned().into());
-    (actor, operator.role.name(), from)
+/// Who an operator is, and in what role: by their key, or by how they came if they showed none.
+fn who(operator: Option<&Operator>, peer: &str) -> (Cow<'static, str>, &'static str) {
+    let role = operator.map_or("none", |operator| operator.role.name());
+    let known = operator.and_then(|operator| operator.id.as_deref());
+    let actor = match known {
+        Some(id) => id.to_owned().into(),
+        None if peer.starts_with("unix") => "local".into(),
+        None => "anonymous".into(),
+    };
+    (actor, role)
 }
 
 /// The revision that `If-Match` names; what is no single tag is nobody's revision.

@@ -1,7 +1,7 @@
-//! The operators' listener: metrics, probes and the state of routes and pools. Never reachable through the
-//! data port. While there are no keys for it, it is bound to loopback or to a Unix-domain socket only, and refuses
-//! what a web page could make a browser on this machine send; with keys, `guard` says who may do what. The metrics
-//! alone may have a listener of their own.
+//! The operators' listener: metrics, probes, the state of routes and pools, and what can be changed of them. Never
+//! reachable through the data port. While there are no keys for it, it is bound to loopback or to a Unix-domain socket
+//! only, and refuses what a web page could make a browser on this machine send; with keys, `guard` says who may do
+//! what. The metrics alone may have a listener of their own.
 
 mod backpressure;
 mod by;
@@ -23,12 +23,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
 
+pub(crate) use guard::advice;
 pub(crate) use weights::ratio;
 
 use by::Asking;
 use entrance::IdentityOf;
 use guard::Operator;
-pub(crate) use guard::advice;
 
 use crate::gateway::Gateway;
 use crate::path::accept::Listener;

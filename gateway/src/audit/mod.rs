@@ -130,6 +130,14 @@ impl Audit {
         writer.send((change, done)).await.map_err(|_| Problem::Ended)?;
         written.await.map_err(|_| Problem::Ended)?
     }
+
+    /// The same, on a thread that may wait.
+    pub(crate) fn record_blocking(&self, change: Change) -> Result<(), Problem> {
+        let Some(writer) = &self.writer else { return Ok(()) };
+        let (done, written) = oneshot::channel();
+        writer.blocking_send((change, done)).map_err(|_| Problem::Ended)?;
+        written.blocking_recv().map_err(|_| Problem::Ended)?
+    }
 }
 
 /// Writes what is asked for, one after the other, until nobody can ask any more. After a line that could not be

@@ -2,18 +2,16 @@
 //! it. Whether a change may have been made although no answer came is told apart. The operator's key, where one is
 //! needed, is in the environment.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fmt, io};
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, IF_MATCH};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, IF_MATCH};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -21,9 +19,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::Stop;
 use super::door::Door;
 use super::health::{ADMIN, operators_key};
+use super::{Stop, door};
+use crate::cli::RouterOperate;
 use crate::path::send::tls::{self, Protocol};
 
 /// How long a connection may take.
@@ -96,9 +95,10 @@ impl Asked {
 
 impl Admin {
     /// The listeners that a command line names; the usual one if it names none.
-    pub(super) fn all(names: &[String], ca: Option<&Path>) -> Result<Vec<Self>, Stop> {
-        let ca = ca.filter(|path| !path.as_os_str().is_empty());
-        let mut named: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+    pub(super) fn all(asked: &RouterOperate) -> Result<Vec<Self>, Stop> {
+        let ca = asked.ca.clone().filter(|path| !path.as_os_str().is_empty());
+        let names = asked.admins.iter().map(String::as_str).filter(|name| !name.is_empty());
+        let mut named: Vec<&str> = names.collect();
         if named.is_empty() {
             named.push(ADMIN);
         }
@@ -110,7 +110,7 @@ impl Admin {
             let wanted =
                 || format!("--admin {name}: should be http://HOST:PORT, https://HOST:PORT or unix:/PATH");
             let door = Door::parse(name).ok_or_else(|| Stop::Usage(wanted()))?;
-            admins.push(Self { door, ca: ca.map(Path::to_owned), name: name.to_owned() });
+            admins.push(Self { door, ca: ca.clone(), name: name.to_owned() });
         }
         Ok(admins)
     }
@@ -131,8 +131,7 @@ impl Admin {
 }
 
 async fn secure(authority: &str, ca: Option<&Path>) -> io::Result<TlsStream<TcpStream>> {
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
+    let name = door::server_name(authority)?;
     let client =
         tls::client(ca, Protocol::Http1).map_err(|problem| io::Error::other(format!("ca: {problem}")))?;
     TlsConnector::from(client).connect(name, TcpStream::connect(authority).await?).await
@@ -191,14 +190,11 @@ where
 
 fn request(host: &str, asked: &Asked) -> Result<Request<Full<Bytes>>, Failure> {
     let mut request = Request::builder().method(&asked.method).uri(&asked.path).header(HOST, host);
-    let unusable = |error: &dyn fmt::Display| Failure::Unreachable(error.to_string());
-    if let Some(key) = operators_key().map_err(|error| unusable(&error))? {
-        let mut bearer = HeaderValue::try_from(format!("Bearer {key}")).map_err(|error| unusable(&error))?;
-        bearer.set_sensitive(true);
-        request = request.header(AUTHORIZATION, bearer);
-    }
     if let Some(tag) = &asked.expected {
         request = request.header(IF_MATCH, tag);
+    }
+    if let Some(key) = operators_key().map_err(|problem| Failure::Unreachable(problem.to_string()))? {
+        request = request.header(AUTHORIZATION, format!("Bearer {key}"));
     }
     let body = match &asked.body {
         Some(body) => {

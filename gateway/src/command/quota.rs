@@ -52,7 +52,7 @@ pub(crate) fn quota(action: &QuotaAction) -> Result<(), Stop> {
 /// All of them, or a failure if one does not answer.
 async fn replicas(asked: &RouterOperate) -> Result<Vec<Replica>, Stop> {
     let (mut replicas, mut failed) = (Vec::new(), Vec::new());
-    for admin in Admin::all(&asked.admins, asked.ca.as_deref())? {
+    for admin in Admin::all(asked)? {
         match admin.ask(&Asked::get(SEGMENTS)).await {
             Ok(segments) => replicas.push(Replica { admin, segments }),
             Err(failure) => failed.push(format!("{}: {failure}", admin.name)),

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::thread;
 
+use serde_json::json;
+
 use super::{Reloader, Version, pause};
+use crate::audit::{Action, By, Change};
 use crate::path::telemetry::Level;
 
 impl Reloader {
@@ -44,13 +47,16 @@ impl Reloader {
         }
     }
 
-    /// Whether the file could be read.
+    /// Whether the file came into force.
     fn reload_keys(&self) -> bool {
         // No other configuration comes into force meanwhile.
         let _turn = self.turn.blocking_lock();
         let snapshot = Arc::clone(&self.gateway.snapshot());
         let telemetry = &self.gateway.telemetry;
-        let read = snapshot.read_callers();
+        let read = snapshot.read_callers().map_err(|problem| problem.to_string()).and_then(|callers| {
+            let written = self.gateway.audit.record_blocking(change(snapshot.callers().len(), callers.len()));
+            written.map(|()| callers).map_err(|problem| problem.to_string())
+        });
         let succeeded = read.is_ok();
         match read {
             Ok(callers) => {
@@ -66,5 +72,16 @@ impl Reloader {
             }
         }
         succeeded
+    }
+}
+
+/// As it is written down: which keys there are is in the file.
+fn change(before: usize, after: usize) -> Change {
+    Change {
+        by: By::process("file"),
+        action: Action::Reload,
+        target: "identity/keys_file".into(),
+        before: json!({ "keys": before }),
+        after: json!({ "keys": after }),
     }
 }

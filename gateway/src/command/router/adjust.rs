@@ -13,7 +13,7 @@ pub(super) async fn adjust(asked: &RouterAdjust) -> Result<(), Stop> {
     // Before anybody is asked, as the same mistake would be everywhere.
     let weight = router_core::config::parse_weight(&asked.weight)
         .map_err(|problem| Stop::Usage(format!("--weight: {problem}")))?;
-    let fleet = Fleet::of(Admin::all(&asked.operate.admins, asked.operate.ca.as_deref())?).await?;
+    let fleet = Fleet::of(Admin::all(&asked.operate)?).await?;
     let (route, target) = meant(fleet.first(), &asked.model, asked.route.as_deref()).map_err(Stop::Usage)?;
     fleet.agree(&format!("weights of route {route}"), |state| {
         state.route(&route).map(|route| (route.in_force(), route.next()))
@@ -34,7 +34,7 @@ pub(super) async fn adjust(asked: &RouterAdjust) -> Result<(), Stop> {
 }
 
 pub(super) async fn discard(asked: &RouterDiscard) -> Result<(), Stop> {
-    let fleet = Fleet::of(Admin::all(&asked.operate.admins, asked.operate.ca.as_deref())?).await?;
+    let fleet = Fleet::of(Admin::all(&asked.operate)?).await?;
     let known = |state: &State| state.route(&asked.route).map(RouteState::next);
     fleet.agree(&format!("weights of route {}", asked.route), known)?;
     let after = fleet.change(Undo::Deploy, |_| Asked::new(Method::DELETE, staged(&asked.route))).await?;

@@ -20,7 +20,7 @@ pub(crate) fn router(arguments: &Router) -> Result<(), Stop> {
     admin_client::run(async {
         match &arguments.action {
             RouterAction::Status(asked) => {
-                let fleet = Fleet::of(Admin::all(&asked.admins, asked.ca.as_deref())?).await?;
+                let fleet = Fleet::of(Admin::all(asked)?).await?;
                 show(asked.json, &fleet.described(), || table::status(&fleet))
             }
             RouterAction::Adjust(asked) => adjust::adjust(asked).await,

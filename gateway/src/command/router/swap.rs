@@ -10,7 +10,7 @@ use crate::command::admin_client::{Admin, Asked};
 
 /// Puts what is staged into force.
 pub(super) async fn deploy(asked: &RouterOperate) -> Result<(), Stop> {
-    let fleet = Fleet::of(Admin::all(&asked.admins, asked.ca.as_deref())?).await?;
+    let fleet = Fleet::of(Admin::all(asked)?).await?;
     fleet.agree("staged weights", |state| {
         let staged = state.staged().into_iter();
         staged.map(|(route, weights)| (route.to_owned(), weights)).collect::<Vec<_>>()
@@ -28,7 +28,7 @@ pub(super) async fn deploy(asked: &RouterOperate) -> Result<(), Stop> {
 
 /// Puts the weights of before the last deployment into force.
 pub(super) async fn rollback(asked: &RouterOperate) -> Result<(), Stop> {
-    let fleet = Fleet::of(Admin::all(&asked.admins, asked.ca.as_deref())?).await?;
+    let fleet = Fleet::of(Admin::all(asked)?).await?;
     fleet.agree("weights", |state| state.routes.iter().map(RouteState::in_force).collect::<Vec<_>>())?;
     fleet.agree("earlier weights", |state| {
         let earlier = state.rollback.as_ref();

@@ -39,7 +39,7 @@ fn pool(reader: &mut Reader<'_>, at: &At<'_>, name: &str) -> Pool {
     if let Some(at) = fields.get("dialects") {
         pool.dialects = dialects(reader, at);
     }
-    pool.key = fields.get("key").and_then(|at| key(reader, at));
+    pool.key = fields.get("key").and_then(|at| secret(reader, at, FileUse::Secret));
     pool.ca = fields.get("ca").and_then(|at| ca(reader, at, &pool.endpoints));
     if let Some(at) = fields.get("balance")
         && let Some(found) = balance(reader, at)
@@ -135,11 +135,11 @@ fn dialects(reader: &mut Reader<'_>, at: &At<'_>) -> DialectSet {
     set
 }
 
-/// Where the provider's key is.
-fn key(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Secret> {
+/// Where a secret is, whose file is used so.
+pub(super) fn secret(reader: &mut Reader<'_>, at: &At<'_>, what: FileUse<'_>) -> Option<Secret> {
     let secret = secret::secret(reader, at, &reference::KEY)?;
     if let Secret::File(path) = &secret {
-        reader.try_file(at, path, FileUse::Secret);
+        reader.try_file(at, path, what);
     }
     Some(secret)
 }

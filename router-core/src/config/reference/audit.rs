@@ -14,7 +14,7 @@ pub(in crate::config) static AUDIT: Section = Section {
         },
         Key {
             name: "key",
-            kind: Kind::Secret(&AUDIT_KEY),
+            kind: Kind::Secret(&KEY),
             without: Without::Told("no signatures"),
             about: "An Ed25519 private key by which each line is signed, so that whoever can write the file still cannot write it anew.",
         },
@@ -22,7 +22,7 @@ pub(in crate::config) static AUDIT: Section = Section {
     later: &[],
 };
 
-pub(in crate::config) static AUDIT_KEY: Section = Section {
+static KEY: Section = Section {
     place: "audit.key",
     about: "",
     keys: &[

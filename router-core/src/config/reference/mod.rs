@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub(super) use audit::{AUDIT, AUDIT_KEY};
+pub(super) use audit::AUDIT;
 pub(super) use concurrency::{CONCURRENCY, LIMIT_PARAMS, MIN_RTT_PARAMS};
 pub(super) use identity::{FILE_KEY, IDENTITY, SEGMENT_KEY};
 pub(super) use jwt::{CLAIMS, JWT};

@@ -147,7 +147,7 @@ fn pool(pool: &Pool) -> Value {
 }
 
 fn audit(audit: &Audit) -> Value {
-    let mut out = json!({ "path": file(&audit.path) });
+    let mut out = json!({ "path": escape(&audit.path.to_string_lossy()) });
     if let Some(key) = &audit.key {
         out["key"] = secret(key);
     }
