@@ -6,7 +6,8 @@
 //! The prices were fitted to OpenAI's `o200k_base` on 4 KiB pieces of prose, documentation, Rust, Python, JSON and the
 //! messages of one program in thirteen languages, and corrected for Greek, Hebrew, Thai, Japanese and Chinese on the
 //! Universal Declaration of Human Rights and on Vim's tutorials. What the Declaration, Weir's own source and its schema
-//! say, by `loadtest/tokens/measure.mjs` (the mean and the worst over pieces of 2 KB, by samples as calls are estimated):
+//! say, by `loadtest/tokens/measure.mjs` (the mean and the worst over pieces of 2 KB, by samples as calls are
+//! estimated):
 //!
 //! | text | bytes a token | whole text | mean | worst |
 //! |---|---|---|---|---|
@@ -29,10 +30,10 @@
 //! | JavaScript | 3.5 | +6 % | +9 % | +9 % |
 //! | JSON | 3.4 | −2 % | +2 % | −23 % |
 //!
-//! Bytes ÷ 4 would be 15 % too low to 120 % too high on the same. A short prompt may miss by a third. Limitations: other
-//! models have other tokens, and more of them for the scripts of India, whose letters share a class here; keys, roles and
-//! settings of the body count as text, some ten tokens a message, which is about what a chat template adds; an image in
-//! base64 counts as about as much as models charge for it.
+//! Bytes ÷ 4 would be 15 % too low to 120 % too high on the same. A short prompt may miss by a third. Limitations:
+//! other models have other tokens, and more of them for the scripts of India, whose letters share a class here; keys,
+//! roles and settings of the body count as text, some ten tokens a message, which is about what a chat template adds;
+//! an image in base64 counts as about as much as models charge for it.
 
 /// Estimates the tokens of a body that comes in pieces.
 #[derive(Clone, Copy, Debug, Default)]
