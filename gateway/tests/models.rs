@@ -170,3 +170,17 @@ fn a_model_that_is_listed_can_be_asked_for() {
         assert_eq!(upstream.got().last().unwrap().body, body.as_bytes());
     }
 }
+
+#[test]
+fn asking_upstreams_for_models_is_within_the_quota() {
+    let upstream = listing(&["theirs"]);
+    let pools = format!("pools: {{ p: {{ endpoints: [{{ url: \"{}\" }}] }} }}\n", upstream.url());
+    let weir = Weir::configured(
+        &(pools
+            + "routes: { \"*\": { targets: [{ pool: p }] } }\n\
+               segments: { s: { quota: { requests_per_second: 0.001, burst: 2 } } }\n"),
+    );
+    let one = |id: &str| send(&weir.data, request("GET", &format!("/v1/models/{id}"), &[], b"")).status;
+    assert_eq!((one("a"), one("b"), one("c")), (200, 200, 429));
+    assert_eq!(list(&weir, &[]).status, 429, "a list too, where an upstream has to be asked");
+}

@@ -137,6 +137,11 @@ fn a_weight_is_staged_then_deployed_then_rolled_back() {
         (&route(&weir, "m")["source"], weights(&route(&weir, "m"), "weight")),
         (&"file".into(), vec![0.6, 0.4])
     );
+    assert_eq!(
+        calls(&weir, 10).iter().filter(|target| *target == "a/small").count(),
+        6,
+        "and calls go by it"
+    );
     assert_eq!(code(&post(&weir.admin, "/admin/v1/rollback", &[], b"")), (409, "nothing_earlier".into()));
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::{Request, State};
-use axum::http::header::{FORWARDED, HeaderMap, WWW_AUTHENTICATE};
+use axum::http::header::{FORWARDED, HeaderMap, HeaderName, VIA, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -135,7 +135,12 @@ fn needed(method: &Method, path: &str) -> Role {
 fn is_local(peer: &HeaderValue, headers: &HeaderMap) -> bool {
     let peer = peer.to_str().unwrap_or_default();
     let here = peer == "unix:" || peer.parse().is_ok_and(|peer: IpAddr| peer.is_loopback());
-    here && !headers.contains_key(FORWARDED) && !headers.contains_key("x-forwarded-for")
+    here && !headers.keys().any(is_of_proxies)
+}
+
+/// What proxies add to what they pass on: each does it by its own name.
+fn is_of_proxies(name: &HeaderName) -> bool {
+    *name == FORWARDED || *name == VIA || name == "x-real-ip" || name.as_str().starts_with("x-forwarded-")
 }
 
 fn unknown(why: &str) -> Response {

@@ -1,7 +1,7 @@
 //! The operators' listener: metrics, probes, the state of routes and pools, and what can be changed of them. Never
 //! reachable through the data port. While there are no keys for it, it is bound to loopback or to a Unix-domain socket
-//! only, and refuses what a web page could make a browser on this machine send; with keys, `guard` says who may do what.
-//! The metrics alone may have a listener of their own.
+//! only, and refuses what a web page could make a browser on this machine send; with keys, `guard` says who may do
+//! what. The metrics alone may have a listener of their own.
 
 mod backpressure;
 mod by;

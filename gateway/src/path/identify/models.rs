@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::who::who;
 use crate::gateway::Gateway;
 use crate::path::dialect::Known;
+use crate::path::limit;
 use crate::path::send::{self, Clocks, Connections};
 use crate::path::stream::AnswerBody;
 use crate::path::{Failure, Reply, select};
@@ -75,6 +76,7 @@ pub(super) async fn list(gateway: &Gateway, request: &Known) -> Reply {
     let models = match kept {
         Some(models) => models,
         None => {
+            limit::enter(&request.account, who.allowances(&snapshot))?;
             let asked = Instant::now();
             let answer = ask(&snapshot, request, &names).await;
             request.account.facts().upstream = Some(asked.elapsed());
@@ -108,6 +110,7 @@ pub(super) async fn one(gateway: &Gateway, request: &Known) -> Reply {
     if named || !snapshot.wildcard().is_some_and(|route| who.may_use(route)) {
         return reply;
     }
+    limit::enter(&request.account, who.allowances(&snapshot))?;
     let path = request.head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let asked = Instant::now();
     for pool in wildcard_pools(&snapshot, dialect) {

@@ -293,13 +293,13 @@ impl Staging {
         voided
     }
 
-    /// Puts the weights in force into a configuration, in place of the file's.
+    /// Puts the weights in force into a configuration, whatever weights it has: the file's, or those of before.
     pub fn overlay(&self, config: &mut Config) {
         for index in 0..config.routes.len() {
-            let Some(deployed) = self.deployed.get(&config.routes[index].name) else { continue };
+            let Some((weights, _)) = self.in_force(&config.routes[index].name) else { continue };
             for target in 0..config.routes[index].targets.len() {
                 let label = config.target_label(&config.routes[index].targets[target]);
-                if let Some(one) = deployed.weights.iter().find(|one| one.label == label) {
+                if let Some(one) = weights.iter().find(|one| one.label == label) {
                     config.routes[index].targets[target].weight = one.weight;
                 }
             }

@@ -122,6 +122,9 @@ fn a_reload_keeps_what_the_file_did_not_change() {
         "nothing brings back what was made for another file"
     );
     assert_eq!(weights(&staging, "s"), [500_000, 500_000]);
+    staging.overlay(&mut config);
+    let (r, s) = (&config.routes[0], &config.routes[1]);
+    assert_eq!((r.targets[0].weight, s.targets[0].weight), (500_000, 500_000), "not those of before");
 }
 
 #[test]
