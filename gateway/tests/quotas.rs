@@ -395,6 +395,31 @@ fn a_quota_given_at_run_time_to_who_had_none_and_taken_again_counts_places_right
     eventually("its place", || (segment(&weir)["remaining"]["concurrent"] == 1).then_some(()));
 }
 
+#[test]
+fn a_change_that_is_asked_of_an_older_quota_is_refused() {
+    let upstream = Upstream::new();
+    let weir = weir(&upstream.url(), "concurrent: 7");
+    let path = "/admin/v1/segments/s/quota";
+    let ask = |method: &str, tag: &str, quota: &str| {
+        let tag = format!("\"{tag}\"");
+        send(&weir.admin, request(method, path, &[("if-match", &tag)], quota.as_bytes()))
+    };
+    let tag = || segment(&weir)["etag"].as_str().unwrap().to_owned();
+    let first = tag();
+    let changed = ask("PUT", &first, r#"{"concurrent":8}"#);
+    assert_eq!((changed.status, changed.json()["etag"].as_str()), (200, Some(tag().as_str())));
+    assert_eq!(changed.header("etag"), Some(format!("\"{}\"", tag()).as_str()));
+    for (method, quota) in [("PUT", r#"{"concurrent":9}"#), ("DELETE", "")] {
+        let stale = ask(method, &first, quota);
+        assert_eq!((stale.status, &stale.json()["error"]["code"]), (412, &json!("stale_revision")));
+        assert_eq!(segment(&weir)["quota"]["concurrent"], 8, "{method}");
+    }
+    let same = ask("PUT", &tag(), r#"{"concurrent":7}"#);
+    assert!(same.status == 200 && tag() != first, "the file's word is not an operator's");
+    assert_eq!(ask("DELETE", &tag(), "").status, 200);
+    assert_eq!(tag(), first);
+}
+
 /// A caller's key: itself, and what is known of it.
 fn key() -> (String, String) {
     let made = run(&["key", "new", "--json"]);
@@ -547,6 +572,33 @@ fn what_one_replica_takes_and_another_refuses_is_put_back() {
     assert!(refused.stderr.contains("everything is as it was"), "{}", refused.stderr);
     assert_eq!(weirs.iter().map(|weir| segment(weir)["quota"].clone()).collect::<Vec<_>>(), before);
     assert_eq!(segment(&weirs[0])["source"], "file");
+}
+
+/// A replica that takes no changes, and where somebody else changes the first one's quota as it is asked by `method`.
+fn meddling(first: String, method: &'static str) -> Upstream {
+    Upstream::with(move |got, socket| {
+        if got.line.starts_with(method) {
+            let theirs = request("PUT", "/admin/v1/segments/s/quota", &[], br#"{"concurrent":3}"#);
+            assert_eq!(send(&first, theirs).status, 200);
+        }
+        let segments = br#"{"segments":[{"segment":"s","quota":{"concurrent":7},"source":"file"}]}"#;
+        let status = if got.line.starts_with("GET") { "200 OK" } else { "500 Internal Server Error" };
+        socket.write_all(&answer(status, &[("content-type", "application/json")], segments)).is_ok()
+    })
+}
+
+#[test]
+fn a_command_leaves_what_somebody_else_changes_meanwhile() {
+    let upstream = Upstream::new();
+    for (method, told) in [("GET", "nothing was changed"), ("PUT", "could not be put back")] {
+        let weir = weir(&upstream.url(), "concurrent: 7");
+        let other = meddling(weir.admin.clone(), method);
+        let set = operate(&["set", "--segment", "s", "--concurrent", "9"], &[&weir.admin, &other.address]);
+        assert_eq!(set.code, 1, "{method}: {}", set.stdout);
+        assert!(set.stderr.contains("somebody else has changed"), "{method}: {}", set.stderr);
+        assert!(set.stderr.contains(told), "{method}: {}", set.stderr);
+        assert_eq!(segment(&weir)["quota"]["concurrent"], 3, "{method}");
+    }
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! The classes of callers, and what each may use: `GET /admin/v1/segments`, `PUT` and `DELETE` of a segment's quota.
 //! What is put holds at once and until the process ends, or until the file says something else of that quota than it
-//! did; what is deleted is what was put, so that the file's holds again.
+//! did; what is deleted is what was put, so that the file's holds again. A change may be asked of
+//! the `etag` that each segment has.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::header::ETAG;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use router_core::config::{Problem, Quota, quota};
+use router_core::config::{Problem, Quota, Segment, quota};
 use router_core::limit::{Cell, Rate};
 use serde_json::{Value, json};
 
@@ -17,7 +19,7 @@ use super::by::Asking;
 use super::refuse;
 use crate::gateway::Gateway;
 use crate::path::limit::{Allowance, Origin};
-use crate::reload::{QuotaRefused, Reloader, rendered};
+use crate::reload::{QuotaRefused, Reloader, rendered, tag};
 
 pub(super) fn routes(reloader: Arc<Reloader>) -> Router<Arc<Gateway>> {
     Router::new()
@@ -29,8 +31,10 @@ pub(super) fn routes(reloader: Arc<Reloader>) -> Router<Arc<Gateway>> {
 async fn segments(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
     let snapshot = gateway.snapshot();
     let segments = snapshot.config.segments.iter().zip(&snapshot.allowances);
-    let segments: Vec<Value> =
-        segments.map(|(segment, allowance)| describe(&segment.name, allowance)).collect();
+    let describe = |(segment, allowance): (&Segment, &Arc<Allowance>)| {
+        describe(&segment.name, allowance, allowance.quota())
+    };
+    let segments: Vec<Value> = segments.map(describe).collect();
     Json(json!({ "segments": segments }))
 }
 
@@ -56,29 +60,32 @@ async fn delete_quota(
 
 async fn change(reloader: Arc<Reloader>, segment: String, quota: Option<Quota>, asking: Asking) -> Response {
     let outcome = super::to_its_end(async move {
-        let changed = reloader.change_quota(&segment, quota, asking.by).await;
-        changed.map(|(allowance, before)| {
-            let mut answer = describe(&segment, &allowance);
-            answer["before"] = rendered(before);
-            answer
+        let changed = reloader.change_quota(&segment, quota, asking.expected.as_deref(), asking.by).await;
+        changed.map(|changed| {
+            let mut body = describe(&segment, &changed.allowance, changed.after);
+            body["before"] = rendered(changed.before);
+            let (quota, origin) = changed.after;
+            let tag = HeaderValue::try_from(format!("\"{}\"", tag(quota, origin)));
+            ([(ETAG, tag.unwrap_or_else(|_| HeaderValue::from_static("\"\"")))], Json(body)).into_response()
         })
     });
     let refused = match outcome.await {
-        Ok(Ok(answer)) => return Json(answer).into_response(),
+        Ok(Ok(answer)) => return answer,
         Ok(Err(refused)) => refused,
         Err(broken) => return broken,
     };
     let (status, code) = match refused {
         QuotaRefused::UnknownSegment(_) => (StatusCode::NOT_FOUND, "not_found"),
+        QuotaRefused::Stale { .. } => (StatusCode::PRECONDITION_FAILED, "stale_revision"),
         QuotaRefused::Audit(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
         QuotaRefused::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
     };
     refuse(status, code, &refused.to_string())
 }
 
-fn describe(name: &str, allowance: &Allowance) -> Value {
-    let (quota, origin) = allowance.quota();
-    let mut out = json!({ "segment": name, "quota": rendered(quota) });
+/// A segment of which this quota holds.
+fn describe(name: &str, allowance: &Allowance, (quota, origin): (Option<Quota>, Origin)) -> Value {
+    let mut out = json!({ "segment": name, "quota": rendered(quota), "etag": tag(quota, origin) });
     if quota.is_some() {
         out["source"] = origin.name().into();
     }

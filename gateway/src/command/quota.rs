@@ -78,7 +78,7 @@ async fn set(asked: &QuotaSet) -> Result<(), Stop> {
     for (index, replica) in replicas.iter().enumerate() {
         match replica.admin.ask(&replica.change(asked)).await {
             Ok(after) => done.push(after),
-            Err(failure) => return Err(put_back(&replicas, index, &failure, &asked.segment).await),
+            Err(failure) => return Err(put_back(&replicas[..=index], &done, &failure, &asked.segment).await),
         }
     }
     let outcome = replicas.iter().zip(&done).map(|(replica, after)| {
@@ -90,14 +90,20 @@ async fn set(asked: &QuotaSet) -> Result<(), Stop> {
 
 impl Replica {
     fn of(&self, segment: &str) -> Option<&Value> {
-        self.segments["segments"].as_array()?.iter().find(|one| one["segment"] == segment)
+        in_answer(&self.segments, segment)
     }
 
-    /// What it is asked for: what is in force there, with what the command names in its place.
+    /// The tag of what it said of a segment.
+    fn tag(&self, segment: &str) -> Option<&str> {
+        self.of(segment)?["etag"].as_str()
+    }
+
+    /// What it is asked for: what is in force there, with what the command names in its place; unless that is something
+    /// else by now.
     fn change(&self, asked: &QuotaSet) -> Asked {
-        let path = path(&asked.segment);
+        let (path, tag) = (path(&asked.segment), self.tag(&asked.segment));
         if asked.reset {
-            return Asked::new(Method::DELETE, path);
+            return Asked::new(Method::DELETE, path).of(tag);
         }
         let now = self.of(&asked.segment).and_then(|segment| segment["quota"].as_object());
         let mut quota = now.cloned().unwrap_or_default();
@@ -118,31 +124,53 @@ impl Replica {
         if let Some(enforce) = asked.enforce {
             quota.insert("enforce".to_owned(), enforce.into());
         }
-        Asked::new(Method::PUT, path).with(Value::Object(quota))
+        Asked::new(Method::PUT, path).with(Value::Object(quota)).of(tag)
     }
 
-    /// What has a segment as it was.
-    fn undo(&self, segment: &str) -> Asked {
+    /// Has a segment as it was, if it still is as it was when it had this tag.
+    async fn undo(&self, segment: &str, tag: Option<&str>) -> Result<(), Failure> {
         let was = self.of(segment).unwrap_or(&Value::Null);
-        match was["source"].as_str() {
+        let asked = match was["source"].as_str() {
             Some("run_time") => Asked::new(Method::PUT, path(segment)).with(was["quota"].clone()),
             _ => Asked::new(Method::DELETE, path(segment)),
+        };
+        self.admin.ask(&asked.of(tag)).await.map(drop)
+    }
+
+    /// The same where it is not known whether it was changed.
+    async fn undo_if_changed(&self, segment: &str) -> Result<(), Failure> {
+        let segments = self.admin.ask(&Asked::get(SEGMENTS)).await?;
+        let tag = in_answer(&segments, segment).and_then(|segment| segment["etag"].as_str());
+        if tag.is_some() && tag == self.tag(segment) {
+            return Ok(());
         }
+        self.undo(segment, tag).await
     }
 }
 
-/// Puts back those before `failed`, and that one if it may have been changed; what is to be told.
-async fn put_back(replicas: &[Replica], failed: usize, failure: &Failure, segment: &str) -> Stop {
-    let mut message = format!("{}: {failure}", replicas[failed].admin.name);
-    let doubtful = matches!(failure, Failure::Unknown(_));
-    let changed = &replicas[..failed + usize::from(doubtful)];
+/// What an answer says of a segment.
+fn in_answer<'a>(segments: &'a Value, segment: &str) -> Option<&'a Value> {
+    segments["segments"].as_array()?.iter().find(|one| one["segment"] == segment)
+}
+
+/// Puts back what was done, and the last of these replicas too, which failed, if it may have been changed; what is to
+/// be told. What somebody else has changed since stays.
+async fn put_back(replicas: &[Replica], done: &[Value], failure: &Failure, segment: &str) -> Stop {
     let mut stuck = Vec::new();
-    for replica in changed {
-        if let Err(failure) = replica.admin.ask(&replica.undo(segment)).await {
-            stuck.push(format!("{}: {failure}", replica.admin.name));
-        }
+    let mut note = |replica: &Replica, outcome: Result<(), Failure>| {
+        stuck.extend(outcome.err().map(|failure| format!("{}: {failure}", replica.admin.name)));
+    };
+    for (replica, after) in replicas.iter().zip(done) {
+        note(replica, replica.undo(segment, after["etag"].as_str()).await);
     }
-    message += match (stuck.is_empty(), changed.is_empty()) {
+    let failed = replicas.last();
+    let doubtful = failed.filter(|_| matches!(failure, Failure::Unknown(_)));
+    if let Some(replica) = doubtful {
+        note(replica, replica.undo_if_changed(segment).await);
+    }
+    let name = failed.map_or("", |replica| replica.admin.name.as_str());
+    let mut message = format!("{name}: {failure}");
+    message += match (stuck.is_empty(), done.is_empty() && doubtful.is_none()) {
         (true, true) => "\nnothing was changed",
         (true, false) => "\neverything is as it was",
         (false, _) => "\nthese could not be put back, and may have the new quota:",

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::signal::unix::Signal;
 use tokio::sync::{Mutex, mpsc};
 
-pub(crate) use quotas::{QuotaRefused, rendered};
+pub(crate) use quotas::{QuotaRefused, rendered, tag};
 pub(crate) use weights::{Asked, WeightsRefused};
 
 use crate::audit::{Action, By, Change, fingerprint};

@@ -85,10 +85,23 @@ impl Cell {
         }
     }
 
-    /// Keeps what has been used while the rate changes: as many units are missing from the bucket after as before.
+    /// Keeps what has been used while the rate changes: as many units are missing from the bucket after as before, but
+    /// of those that the old bucket could give no more than the new one holds. Else whoever emptied a large bucket
+    /// would wait at a small rate for all of it. What was charged beyond the old bucket is a debt, and stays.
     pub fn convert(&self, before: &Rate, after: &Rate, now: Duration) {
         let now = ns(now);
-        self.update(|full_at| now.saturating_add(after.scaled_ns(before, full_at.saturating_sub(now))));
+        self.update(|full_at| {
+            let missing = full_at.saturating_sub(now);
+            let taken = missing.min(before.bucket_ns());
+            let owed = after.scaled_ns(before, missing - taken);
+            let taken = after.scaled_ns(before, taken).min(after.bucket_ns());
+            now.saturating_add(taken.saturating_add(owed))
+        });
+    }
+
+    /// Begins anew with a full bucket: what is missing was counted at a rate that nobody knows any more.
+    pub fn refill(&self) {
+        self.full_at_ns.store(0, Ordering::Relaxed);
     }
 
     /// How it stands at `now`.

@@ -107,12 +107,13 @@ impl Meter {
         }
     }
 
-    /// Keeps what has been used while the terms change.
+    /// Keeps what has been used while the terms change. What was not counted until now begins with a full bucket: a
+    /// cell that was left behind by an earlier quota knows the time that it needs, but not at which rate.
     pub fn convert(&self, before: &Terms, after: &Terms, now: Duration) {
-        let convert = |cell: &Cell, before: Option<Rate>, after: Option<Rate>| {
-            if let (Some(before), Some(after)) = (before, after) {
-                cell.convert(&before, &after, now);
-            }
+        let convert = |cell: &Cell, before: Option<Rate>, after: Option<Rate>| match (before, after) {
+            (Some(before), Some(after)) => cell.convert(&before, &after, now),
+            (None, Some(_)) => cell.refill(),
+            (_, None) => {}
         };
         convert(&self.requests, before.requests, after.requests);
         convert(&self.tokens, before.tokens, after.tokens);

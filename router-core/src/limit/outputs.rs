@@ -43,6 +43,9 @@ impl Default for Outputs {
 }
 
 impl Outputs {
+    /// Longer answers count as this long: no model makes more in one call.
+    pub const TOKENS_MAX: u32 = (1 << 20) - 1;
+
     /// An answer of so many tokens came to its end.
     pub fn observe(&self, tokens: u32, now: Duration) {
         self.fade(now.as_secs() / 60);
@@ -90,7 +93,7 @@ impl Outputs {
 
 /// The class of a length: its highest bit and the two behind it.
 const fn class(tokens: u32) -> usize {
-    let tokens = if tokens > TOKENS_MAX { TOKENS_MAX } else { tokens };
+    let tokens = if tokens > Outputs::TOKENS_MAX { Outputs::TOKENS_MAX } else { tokens };
     if tokens < 4 {
         return tokens as usize;
     }
@@ -110,9 +113,7 @@ const fn most(class: usize) -> u32 {
     (1 << exponent) + (class % 4 + 1) as u32 * step - 1
 }
 
-/// Longer answers count as this long.
-const TOKENS_MAX: u32 = (1 << 20) - 1;
-const CLASSES: usize = class(TOKENS_MAX) + 1;
+const CLASSES: usize = class(Outputs::TOKENS_MAX) + 1;
 /// Parts of an answer, so that one can fade.
 const WEIGHT: u32 = 64;
 /// A page or so.

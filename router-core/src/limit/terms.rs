@@ -78,6 +78,17 @@ impl Rate {
         Duration::from_nanos(self.bucket_ns)
     }
 
+    /// Units that come back in a second, to the nearest whole one.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "such casts saturate, at 0 too"
+    )]
+    pub fn units_per_second(&self) -> u64 {
+        (1e9 / self.ns_per_unit).round() as u64
+    }
+
     pub(super) const fn bucket_ns(&self) -> u64 {
         self.bucket_ns
     }
@@ -115,6 +126,9 @@ impl Rate {
 }
 
 impl Terms {
+    /// Those of no quota: everything is allowed, and nothing counted.
+    pub const NONE: Self = Self { requests: None, tokens: None, concurrent: None, enforce: false };
+
     /// Those of a quota as it is configured.
     #[must_use]
     pub fn of(quota: &Quota) -> Self {

@@ -112,9 +112,8 @@ impl Allowance {
 
     fn apply(&self, agreed: &Agreed) {
         let after = agreed.operator.or(agreed.file).as_ref().map(Terms::of);
-        if let (Some(before), Some(after)) = (&*self.terms.load(), &after) {
-            self.meter.convert(before, after, self.now());
-        }
+        let before = self.terms().unwrap_or(Terms::NONE);
+        self.meter.convert(&before, after.as_ref().unwrap_or(&Terms::NONE), self.now());
         self.terms.store(after.map(Arc::new));
     }
 
@@ -146,14 +145,12 @@ impl Allowance {
 
     /// Nothing was made of what a call took.
     pub(super) fn give_back(&self, hold: Hold) {
-        self.meter.give_back(&self.terms().unwrap_or(NO_TERMS), hold);
+        // Of a quota that went while the call was under way only its place is to be left.
+        self.meter.give_back(&self.terms().unwrap_or(Terms::NONE), hold);
     }
 
     /// A call came to its end.
     pub(super) fn settle(&self, hold: Hold, tokens: u32) {
-        self.meter.settle(&self.terms().unwrap_or(NO_TERMS), hold, tokens, self.now());
+        self.meter.settle(&self.terms().unwrap_or(Terms::NONE), hold, tokens, self.now());
     }
 }
-
-/// A quota that went while a call was under way: only its place is to be left.
-const NO_TERMS: Terms = Terms { requests: None, tokens: None, concurrent: None, enforce: false };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use router_core::dialect::{Operation, Reason};
-use router_core::limit::{Hold, Spent};
+use router_core::limit::{Hold, Outputs, Spent};
 
 use super::{Allowance, Makes};
 use crate::path::telemetry::{Ending, Facts};
@@ -158,10 +158,12 @@ impl Spending {
             return Some(Self { tokens: 0, answer: None });
         }
         let whole = ending == Ending::Complete;
-        let seen = match (facts.stream, whole) {
-            (true, _) => facts.content_events,
-            (false, true) if usage.is_none() && generates(facts) => facts.bytes_out / BYTES_PER_TOKEN,
-            (false, _) => 0,
+        // Of a stream, also of one that is made a document for a caller who did not ask for one.
+        let seen = match facts.content_events {
+            0 if !facts.stream && whole && usage.is_none() && generates(facts) => {
+                facts.bytes_out / BYTES_PER_TOKEN
+            }
+            events => events,
         };
         let (prompt, completion) = match usage {
             Some(usage) if whole => (usage.prompt_tokens, usage.completion_tokens),
@@ -169,9 +171,12 @@ impl Spending {
             Some(usage) => (usage.prompt_tokens, usage.completion_tokens.max(seen)),
             None => (u64::from(prompt_tokens), seen),
         };
-        let small = |tokens: u64| u32::try_from(tokens).unwrap_or(u32::MAX);
-        let answer = (whole && !failed && generates(facts)).then(|| small(completion));
-        Some(Self { tokens: small(prompt.saturating_add(completion)), answer })
+        let at_most = |most: u32, tokens: u64| u32::try_from(tokens).map_or(most, |tokens| tokens.min(most));
+        let answer = (whole && !failed && generates(facts)).then(|| at_most(Outputs::TOKENS_MAX, completion));
+        // An upstream that counts wrongly must not shut a segment for days: nothing is charged beyond the prompt as it
+        // was estimated and the longest answer there is. A prompt that is longer than it looks has that much room.
+        let most = prompt_tokens.saturating_add(Outputs::TOKENS_MAX);
+        Some(Self { tokens: at_most(most, prompt.saturating_add(completion)), answer })
     }
 }
 

@@ -67,8 +67,9 @@ pub(crate) fn tell(headers: &mut HeaderMap, charge: &Charge, dialect: Dialect) {
         headers.insert(limit, HeaderValue::from(rate.bucket()));
         headers.insert(remaining, HeaderValue::from(level.remaining));
         headers.insert(reset, reset_value(level.full_in, dialect));
-        begin(&mut policy, kind, ";q=", rate.bucket());
-        number(&mut policy, ";w=", whole_seconds(rate.window()).max(1));
+        let (units, seconds) = per_window(&rate);
+        begin(&mut policy, kind, ";q=", units);
+        number(&mut policy, ";w=", seconds);
         if kind == Kind::Tokens {
             policy.push_str(";qu=\"tokens\"");
         }
@@ -84,6 +85,15 @@ pub(crate) fn tell(headers: &mut HeaderMap, charge: &Charge, dialect: Dialect) {
         if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(name, value);
         }
+    }
+}
+
+/// What comes back in how many whole seconds. The time in which a small bucket fills may be less than a second, which
+/// the draft cannot say: then it is what a second brings, and not the bucket, which would be a far lower rate.
+fn per_window(rate: &Rate) -> (u64, u64) {
+    match rate.window() < Duration::from_secs(1) {
+        true => (rate.units_per_second(), 1),
+        false => (rate.bucket(), whole_seconds(rate.window())),
     }
 }
 
@@ -182,6 +192,13 @@ fn go_duration(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_bucket_does_not_hide_its_rate() {
+        let told = |per_second, burst| per_window(&Rate::new(per_second, Duration::from_secs(1), burst));
+        assert_eq!([told(50.0, 1.0), told(50.0, 49.0), told(50.0, 50.0)], [(50, 1), (50, 1), (50, 1)]);
+        assert_eq!([told(50.0, 100.0), told(0.01, 5.0)], [(100, 2), (5, 500)]);
+    }
 
     #[test]
     fn times_are_written_as_openai_writes_them() {

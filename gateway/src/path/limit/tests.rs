@@ -1,5 +1,6 @@
 use router_core::config::{Quota, RequestRate};
 use router_core::dialect::{Dialect, Intent};
+use router_core::limit::Outputs;
 use router_core::stream::{Summary, Usage};
 
 use super::charge::Spending;
@@ -70,7 +71,30 @@ fn each_way_out_has_its_price() {
         ("never sent, and stopped", Facts { attempts: 0, ..sent() }, Ending::Stopped, None),
         ("refused", Facts { attempts: 0, ..sent() }, Ending::Refused, None),
         ("no endpoint answered", sent(), Ending::Refused, None),
-        ("absurd", counted(sent(), u64::MAX, u64::MAX), Ending::Complete, Some((u32::MAX, Some(u32::MAX)))),
+        (
+            "absurd",
+            counted(sent(), u64::MAX, u64::MAX),
+            Ending::Complete,
+            Some((100 + Outputs::TOKENS_MAX, Some(Outputs::TOKENS_MAX))),
+        ),
+        (
+            "absurd, and no more than 32 bits",
+            counted(sent(), 90, u64::from(u32::MAX)),
+            Ending::Complete,
+            Some((100 + Outputs::TOKENS_MAX, Some(Outputs::TOKENS_MAX))),
+        ),
+        (
+            "a document of a stream that nobody waits for any more",
+            Facts { content_events: 7, status: 0, ..sent() },
+            Ending::ClientGone,
+            Some((107, None)),
+        ),
+        (
+            "such a one that came to its end",
+            Facts { content_events: 7, bytes_out: 4000, ..sent() },
+            Ending::Complete,
+            Some((107, Some(7))),
+        ),
     ] {
         assert_eq!(price(&facts, ending), expected, "{what}");
     }
@@ -109,6 +133,23 @@ fn a_charge_that_nobody_settles_gives_all_back() {
     assert_eq!(left(&segment), (9, 850, 1), "what one refuses costs the other nothing");
     drop((refused, charge));
     assert_eq!((left(&segment), left(&own)), ((10, 1000, 0), (10, 1000, 0)));
+}
+
+#[test]
+fn a_debt_ends_with_its_quota() {
+    let quota = Quota { enforce: true, ..QUOTA };
+    let segment = allowance(quota);
+    let level = || {
+        let (terms, cell) = (segment.terms().unwrap(), segment.meter().requests());
+        cell.level(&terms.requests.unwrap(), segment.now()).remaining
+    };
+    segment.meter().requests().charge(&segment.terms().unwrap().requests.unwrap(), 1000, segment.now());
+    segment.set(Some(Quota { concurrent: Some(4), ..quota }));
+    assert_eq!(level(), 0, "it stays with its rate");
+    segment.follow(None);
+    assert!(segment.terms().is_none());
+    segment.set(Some(quota));
+    assert_eq!(level(), 10);
 }
 
 #[test]

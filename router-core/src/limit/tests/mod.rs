@@ -89,6 +89,57 @@ fn other_terms_keep_what_has_been_used() {
     assert_eq!(meter.requests().level(&before.requests.unwrap(), now).remaining, 40);
 }
 
+/// A meter of which the whole bucket of requests is used, and `debt` more.
+fn emptied(terms: &Terms, now: Duration, debt: u32) -> Meter {
+    let (meter, rate) = (Meter::default(), terms.requests.unwrap());
+    meter.requests().take(&rate, u32::try_from(rate.bucket()).unwrap(), now).unwrap();
+    meter.requests().charge(&rate, debt, now);
+    meter
+}
+
+#[test]
+fn a_lower_quota_throttles_and_does_not_shut() {
+    let (before, after) = (terms(Some((1000.0, 2000)), None, None), terms(Some((10.0, 20)), None, None));
+    let (now, rate) = (secs(7.0), after.requests.unwrap());
+    let meter = emptied(&before, now, 0);
+    meter.convert(&before, &after, now);
+    assert_eq!(meter.requests().level(&rate, now).full_in, secs(2.0), "its own bucket is empty, and no more");
+    assert_eq!(meter.enter(&after, now).unwrap_err().wait, secs(0.1));
+    let in_debt = emptied(&before, now, 50);
+    in_debt.convert(&before, &after, now);
+    assert_eq!(
+        in_debt.requests().level(&rate, now).full_in,
+        secs(7.0),
+        "50 that no bucket held, at 10 a second"
+    );
+    let some = Meter::default();
+    some.requests().take(&before.requests.unwrap(), 5, now).unwrap();
+    some.convert(&before, &after, now);
+    assert_eq!(
+        some.requests().level(&rate, now).remaining,
+        15,
+        "what fits the new bucket is counted one to one"
+    );
+}
+
+#[test]
+fn a_debt_ends_with_its_quota() {
+    let (dear, none) = (terms(Some((0.001, 2)), None, Some(5)), terms(None, None, Some(5)));
+    let cheap = terms(Some((1000.0, 2)), None, Some(5));
+    let now = secs(7.0);
+    let meter = emptied(&dear, now, 100);
+    meter.convert(&dear, &none, now);
+    meter.convert(&none, &cheap, now);
+    let level = meter.requests().level(&cheap.requests.unwrap(), now);
+    assert_eq!((level.remaining, level.full_in), (2, Duration::ZERO));
+}
+
+#[test]
+fn a_second_brings_what_the_rate_says() {
+    let brings = |rate, burst| terms(Some((rate, burst)), None, None).requests.unwrap().units_per_second();
+    assert_eq!([brings(50.0, 1), brings(0.3, 1), brings(3.0, 9), brings(333.0, 2)], [50, 0, 3, 333]);
+}
+
 #[test]
 fn a_cell_that_is_fed_by_leases_has_what_it_was_given() {
     let rate = terms(Some((100.0, 50)), None, None).requests.unwrap();
