@@ -131,6 +131,30 @@ fn a_bad_file_leaves_the_keys_that_were_and_says_why() {
     assert!(success() > 0.5);
 }
 
+/// Lets Weir open no file any more, or as many as it may.
+fn limit_files(weir: &Weir, soft: &str) {
+    let mut prlimit = std::process::Command::new("prlimit");
+    prlimit.args(["--pid", &weir.pid().to_string(), &format!("--nofile={soft}:")]);
+    assert!(prlimit.status().unwrap().success());
+}
+
+#[test]
+fn a_key_that_was_revoked_while_no_file_could_be_opened_is_refused_soon_after() {
+    let upstream = Upstream::new();
+    let ((stays, one), (revoked, two)) = (key(), key());
+    let text = item("a", "gold", &one);
+    let (weir, files) = start(&upstream, &(text.clone() + &item("b", "free", &two)));
+    limit_files(&weir, "0");
+    replace(&files, &text);
+    let complaint = "keys.yaml: cannot be read: Too many open files";
+    eventually("the complaint", || weir.log().contains(complaint).then_some(()));
+    limit_files(&weir, "1024");
+    eventually("the revocation", || {
+        ([&stays, &revoked].map(|key| status(&weir, key)) == [200, 401]).then_some(())
+    });
+    assert_eq!(weir.log().matches(complaint).count(), 1, "it is said once");
+}
+
 #[test]
 fn a_link_that_is_pointed_elsewhere_is_a_change() {
     let upstream = Upstream::new();
