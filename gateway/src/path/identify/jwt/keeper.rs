@@ -102,9 +102,8 @@ impl Loader {
                 let path = path.to_owned();
                 if let Ok(loaded) = spawn_blocking(move || read(&path)).await {
                     // What could not be read at all may be readable at the next look, just as it is.
-                    if !matches!(loaded, Err(Unloaded::File { .. })) {
-                        known.clone_from(&now);
-                    }
+                    let was_read = !matches!(loaded, Err(Unloaded::File { .. }));
+                    known = now.clone().filter(|_| was_read);
                     self.take_in(loaded.map(Arc::new));
                 }
             }
