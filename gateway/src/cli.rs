@@ -84,8 +84,8 @@ pub(crate) struct Health {
     /// The admin listener of the Weir to ask: a URL, an address, or unix:/path. [default: http://127.0.0.1:9901]
     #[arg(long, env = "WEIR_ADMIN", value_name = "URL")]
     pub(crate) admin: Option<String>,
-    /// Certificate authorities (PEM) to trust in place of the system's, for an https URL.
-    #[arg(long, env = "WEIR_ADMIN_CA", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// Certificate authorities (PEM) to trust in place of the system's, for an https URL. [env: WEIR_ADMIN_CA=]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) ca: Option<PathBuf>,
 }
 
@@ -117,8 +117,8 @@ pub(crate) struct RouterOperate {
     /// none. [default: http://127.0.0.1:9901]
     #[arg(long = "admin", env = "WEIR_ADMIN", value_name = "URL", value_delimiter = ',')]
     pub(crate) admins: Vec<String>,
-    /// The authorities (PEM) to trust for https:// in place of the system's.
-    #[arg(long, env = "WEIR_ADMIN_CA", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// The authorities (PEM) to trust for https:// in place of the system's. [env: WEIR_ADMIN_CA=]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) ca: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]

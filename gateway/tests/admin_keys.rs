@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, UdpSocket};
 
 use support::client::{Answer, request, send};
@@ -192,17 +193,89 @@ fn elsewhere_a_key_is_needed() {
 }
 
 #[test]
+fn a_probe_may_come_by_any_name() {
+    let operated = Operated::at("127.0.0.1:0");
+    for path in ["/health", "/health/live", "/health/ready"] {
+        let probe = String::from_utf8(request("GET", path, &[], b"")).unwrap();
+        let probe = probe.replace("host: localhost", "host: 10.1.2.3:9901");
+        assert_eq!(send(&operated.weir.admin, probe.clone()).status, 200, "{path}");
+        // Without keys a browser on this machine could be meant.
+        let upstream = Upstream::new();
+        let open = Weir::before(&[upstream.url()]);
+        assert_eq!(code(&send(&open.admin, probe)), (403, "host_refused".to_owned()), "{path}");
+    }
+}
+
+/// A command with an operator's key in its environment.
+fn with_key(key: &str, arguments: &[&str]) -> outcome::Outcome {
+    let mut command = command();
+    command.args(arguments).env("WEIR_ADMIN_KEY", key);
+    outcome::of(command)
+}
+
+#[test]
 fn commands_have_the_key_from_the_environment() {
     let operated = Operated::at("127.0.0.1:0");
-    let ask = |key: &str| {
-        let mut command = command();
-        command.args(["health", "--admin", &operated.weir.admin]).env("WEIR_ADMIN_KEY", key);
-        outcome::of(command)
-    };
-    assert_eq!((ask(&operated.reader).code, ask("").code), (0, 0));
-    let broken = ask("a\nb");
+    let admin = &*operated.weir.admin;
+    let wrong = with_key("wrong", &["router", "status", "--admin", admin]);
+    assert_eq!(wrong.code, 1);
+    assert_eq!(with_key(&operated.reader, &["router", "status", "--admin", admin]).code, 0);
+    let broken = with_key("a\nb", &["router", "status", "--admin", admin]);
     assert_eq!(broken.code, 1);
     assert!(broken.stderr.contains("WEIR_ADMIN_KEY") && !broken.stderr.contains("a\nb"), "{}", broken.stderr);
+}
+
+#[test]
+fn no_key_is_sent_in_the_clear_unless_that_is_said() {
+    for arguments in
+        [["router", "status", "--admin", "weir.example:9901"], ["quota", "show", "--admin", "10.0.0.1:9901"]]
+    {
+        let refused = with_key("secret", &arguments);
+        assert_eq!((refused.code, refused.stderr.lines().count()), (2, 1), "{}", refused.stderr);
+        let said = refused.stderr;
+        assert!(said.contains("write https://") && said.contains("or http://"), "{said}");
+    }
+    // Whom to trust is no question where nobody proves who it is.
+    for arguments in [
+        ["router", "status", "--admin", "http://weir.example:9901", "--ca", "ca.pem"],
+        ["router", "status", "--admin", "127.0.0.1:9901", "--ca", "ca.pem"],
+        ["quota", "show", "--admin", "unix:/run/weir.sock", "--ca", "ca.pem"],
+    ] {
+        let refused = with_key("secret", &arguments);
+        assert_eq!((refused.code, refused.stderr.lines().count()), (2, 1), "{}", refused.stderr);
+        assert!(refused.stderr.contains("--ca is for https://"), "{}", refused.stderr);
+    }
+    let health = with_key("secret", &["health", "--admin", "127.0.0.1:9901", "--ca", "ca.pem"]);
+    assert_eq!(health.code, 2, "{}", health.stderr);
+    // The variable may be there for other listeners, and `http://` says what is meant.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let mut plain = command();
+    plain.args(["router", "status", "--admin", &format!("http://0.0.0.0:{port}")]);
+    plain.env("WEIR_ADMIN_CA", "ca.pem").env("WEIR_ADMIN_KEY", "secret");
+    let plain = outcome::of(plain);
+    assert_eq!(plain.code, 1, "nobody is there, which was found by asking: {}", plain.stderr);
+}
+
+#[test]
+fn a_probe_sends_no_key() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            asked.extend(byte);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        String::from_utf8(asked).unwrap()
+    });
+    assert_eq!(with_key("secret", &["health", "--admin", &address]).code, 0);
+    let asked = asked.join().unwrap();
+    assert!(asked.starts_with("GET /health/ready") && !asked.contains("secret"), "{asked}");
 }
 
 #[test]

@@ -333,6 +333,20 @@ fn a_file_of_keys_that_changes_is_read_again_and_a_bad_one_is_not_taken() {
 }
 
 #[test]
+fn a_file_of_keys_that_could_not_be_read_is_tried_again() {
+    let (old, new) = (Key::ec("old"), Key::rsa("new"));
+    let rig = Rig::with_file(&[&old]);
+    let [before, after] = [&old, &new].map(|key| key.token(&claims("acme", "b2b")));
+    assert_eq!((rig.call(&before).status, rig.call(&after).status), (200, 401));
+    rig.weir.limit_files("0");
+    rig.files.write("jwks.json", &jwks(&[&new]));
+    eventually("the log", || rig.weir.log().contains("jwks.json: Too many open files").then_some(()));
+    rig.weir.limit_files("1024");
+    eventually("the new key", || (rig.call(&after).status == 200).then_some(()));
+    assert_eq!(rig.call(&before).status, 401);
+}
+
+#[test]
 fn a_reload_judges_tokens_anew_and_keeps_what_it_can() {
     let key = Key::ec("e1");
     let server = Server::new(&[&key]);

@@ -132,6 +132,23 @@ fn a_bad_file_leaves_the_keys_that_were_and_says_why() {
 }
 
 #[test]
+fn a_key_that_was_revoked_while_no_file_could_be_opened_is_refused_soon_after() {
+    let upstream = Upstream::new();
+    let ((stays, one), (revoked, two)) = (key(), key());
+    let text = item("a", "gold", &one);
+    let (weir, files) = start(&upstream, &(text.clone() + &item("b", "free", &two)));
+    weir.limit_files("0");
+    replace(&files, &text);
+    let complaint = "keys.yaml: cannot be read: Too many open files";
+    eventually("the complaint", || weir.log().contains(complaint).then_some(()));
+    weir.limit_files("1024");
+    eventually("the revocation", || {
+        ([&stays, &revoked].map(|key| status(&weir, key)) == [200, 401]).then_some(())
+    });
+    assert_eq!(weir.log().matches(complaint).count(), 1, "it is said once");
+}
+
+#[test]
 fn a_link_that_is_pointed_elsewhere_is_a_change() {
     let upstream = Upstream::new();
     let ((old, one), (new, two)) = (key(), key());
@@ -223,4 +240,27 @@ fn a_new_key_is_shown_once_with_what_to_write_down() {
     let (one, other) = (run(&["key", "new"]).stdout, run(&["key", "new"]).stdout);
     assert!(one != other && one.contains("id: key-"), "{one}");
     assert_eq!(run(&["key", "new", "--id", "a b"]).code, 2);
+}
+
+#[test]
+fn an_operators_key_is_no_callers() {
+    let upstream = Upstream::new();
+    let ((caller, one), (_, operators)) = (key(), key());
+    let text = item("a", "gold", &one);
+    let (weir, files) = start(&upstream, &text);
+    let config = std::fs::read_to_string(files.0.join("weir.yaml")).unwrap();
+    let with = |digest: &str| {
+        format!("admin: {{ keys: [{{ id: rules, role: admin, sha256: \"{digest}\" }}] }}\n{config}")
+    };
+    // A key that is in the file comes to be an operator's, by a reload.
+    files.write("weir.yaml", &with(&one));
+    let reload = post(&weir.admin, "/admin/v1/reload", &[], b"");
+    assert_eq!(reload.status, 422);
+    assert!(reload.text().contains("[0]: this is an operator's key"), "{}", reload.text());
+    files.write("weir.yaml", &with(&operators));
+    assert_eq!(post(&weir.admin, "/admin/v1/reload", &[], b"").status, 200);
+    // One that is an operator's comes into the file.
+    replace(&files, &(text + &item("b", "free", &operators)));
+    eventually("the complaint", || weir.log().contains("[1]: this is an operator's key").then_some(()));
+    assert_eq!(status(&weir, &caller), 200);
 }

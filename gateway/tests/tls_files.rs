@@ -94,6 +94,19 @@ fn a_bad_certificate_leaves_the_one_before() {
     assert_eq!(reload().status, 200);
 }
 
+#[test]
+fn a_certificate_that_could_not_be_read_is_tried_again() {
+    let upstream = Upstream::new();
+    let secured = Secured::before(&upstream);
+    let before = certificate(&secured.connect());
+    secured.weir.limit_files("0");
+    write_identity(&secured.files, &secured.authority.identity("localhost"));
+    eventually("the complaint", || secured.weir.log().contains("tls.crt: Too many open files").then_some(()));
+    secured.weir.limit_files("1024");
+    eventually("the new certificate", || (certificate(&secured.connect()) != before).then_some(()));
+    eventually("the metric", || (secured.weir.metric(RENEWED) > 0.5).then_some(()));
+}
+
 /// Kubernetes mounts a Secret as links through a link `..data`, and points that elsewhere.
 #[test]
 fn a_secret_that_is_swapped_is_read_again() {

@@ -47,8 +47,7 @@ pub(crate) fn advice(admin: &Admin) -> Option<String> {
 
 /// Lets a request in, with its [`Operator`], if that may do what it asks for.
 pub(super) async fn judge(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
-    // Which orchestrators ask for, and tells nothing that the data port does not.
-    if request.uri().path().starts_with("/health") {
+    if is_probe(&request) {
         return next.run(request).await;
     }
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.clone());
@@ -78,6 +77,11 @@ pub(super) async fn judge(State(gateway): State<Arc<Gateway>>, mut request: Requ
         gateway.telemetry.event(Level::Info, format!("{change}: {}", response.status().as_u16()));
     }
     response
+}
+
+/// Whether it is what orchestrators ask for, which tells nothing that the data port does not.
+pub(super) fn is_probe(request: &Request) -> bool {
+    request.uri().path().starts_with("/health")
 }
 
 impl Operator {

@@ -20,17 +20,28 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::door::Door;
-use super::health::{ADMIN, operators_key};
+use super::health::ADMIN;
 use super::{Stop, door};
 use crate::cli::RouterOperate;
 use crate::path::send::tls::{self, Protocol};
 
+/// Where a command finds its operator's key: never among its arguments, which every user of a machine can see.
+const KEY: &str = "WEIR_ADMIN_KEY";
 /// How long a connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// How long an answer may take: a deployment reads secrets and certificates anew.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
 /// More than the state of thousands of targets.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The operator's key, if there is one.
+fn operators_key() -> io::Result<Option<String>> {
+    let key = std::env::var(KEY).unwrap_or_default().trim().to_owned();
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(io::Error::other(format!("what {KEY} holds cannot be a key")));
+    }
+    Ok(Some(key).filter(|key| !key.is_empty()))
+}
 
 /// The admin listener of one Weir.
 #[derive(Debug)]
@@ -96,23 +107,33 @@ impl Asked {
 impl Admin {
     /// The listeners that a command line names; the usual one if it names none.
     pub(super) fn all(asked: &RouterOperate) -> Result<Vec<Self>, Stop> {
-        let ca = asked.ca.clone().filter(|path| !path.as_os_str().is_empty());
         let names = asked.admins.iter().map(String::as_str).filter(|name| !name.is_empty());
         let mut named: Vec<&str> = names.collect();
         if named.is_empty() {
             named.push(ADMIN);
         }
-        let mut admins: Vec<Self> = Vec::new();
+        let mut doors: Vec<(&str, Door)> = Vec::new();
         for name in named {
-            if admins.iter().any(|known| known.name == name) {
+            if doors.iter().any(|(known, _)| *known == name) {
                 return Err(Stop::Usage(format!("--admin {name} is given twice")));
             }
             let wanted =
                 || format!("--admin {name}: should be http://HOST:PORT, https://HOST:PORT or unix:/PATH");
             let door = Door::parse(name).ok_or_else(|| Stop::Usage(wanted()))?;
-            admins.push(Self { door, ca: ca.clone(), name: name.to_owned() });
+            // One that cannot be a key is told of when it is to be sent.
+            if door.is_open(name) && !matches!(operators_key(), Ok(None)) {
+                let message = format!(
+                    "--admin {name}: the key in {KEY} is not sent in the clear: write https://{name}, or http://{name} \
+                     where that may be"
+                );
+                return Err(Stop::Usage(message));
+            }
+            doors.push((name, door));
         }
-        Ok(admins)
+        let named: Vec<_> = doors.iter().map(|(name, door)| (*name, door)).collect();
+        let ca = door::trusted(asked.ca.as_deref(), &named)?;
+        let admin = |(name, door): (&str, Door)| Self { door, ca: ca.clone(), name: name.to_owned() };
+        Ok(doors.into_iter().map(admin).collect())
     }
 
     /// Asks, and waits for the answer.

@@ -3,12 +3,17 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
+use super::Stop;
+use crate::admin::is_loopback;
 use crate::path::send::tls::{self, Protocol};
+
+/// Whom to trust where no flag says.
+const CA: &str = "WEIR_ADMIN_CA";
 
 /// An admin listener, as it is named on a command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +43,12 @@ impl Door {
         };
         let authority = authority.trim_end_matches('/');
         is_authority(authority).then(|| door(authority.to_owned()))
+    }
+
+    /// Whether what is sent there can be read on its way, by the name that this was read from. Who writes `http://` is
+    /// taken to know.
+    pub(super) fn is_open(&self, name: &str) -> bool {
+        matches!(self, Self::Tcp(authority) if !is_loopback(authority)) && !name.starts_with("http://")
     }
 
     pub(super) fn name(&self) -> &str {
@@ -77,6 +88,21 @@ fn secure(authority: &str, ca: Option<&Path>) -> io::Result<StreamOwned<ClientCo
     Ok(StreamOwned::new(session, stream))
 }
 
+/// The authorities (PEM) to trust in place of the system's at these listeners, each with its name. Who says whom to trust
+/// means TLS, so a flag for a listener without it is refused; the variable may be there for other commands.
+pub(super) fn trusted(flag: Option<&Path>, doors: &[(&str, &Door)]) -> Result<Option<PathBuf>, Stop> {
+    let is_set = |path: &PathBuf| !path.as_os_str().is_empty();
+    let Some(flag) = flag.map(Path::to_owned).filter(is_set) else {
+        return Ok(std::env::var_os(CA).map(PathBuf::from).filter(is_set));
+    };
+    match doors.iter().find(|(_, door)| !matches!(door, Door::Tls(_))) {
+        None => Ok(Some(flag)),
+        Some((name, _)) => {
+            Err(Stop::Usage(format!("--ca is for https://HOST:PORT, and --admin {name} is none")))
+        }
+    }
+}
+
 /// Whom a server at `host:port` has to be.
 pub(super) fn server_name(authority: &str) -> io::Result<ServerName<'static>> {
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
@@ -98,6 +124,17 @@ mod tests {
         assert_eq!(Door::parse("http://127.0.0.1:9901/"), tcp("127.0.0.1:9901"));
         assert_eq!(Door::parse("[::1]:9901"), tcp("[::1]:9901"));
         assert_eq!(Door::parse("https://weir.example:9901"), Some(Door::Tls("weir.example:9901".to_owned())));
+        for (name, open) in [
+            ("weir.example:9901", true),
+            ("10.0.0.1:9901", true),
+            ("http://weir.example:9901", false),
+            ("https://weir.example:9901", false),
+            ("localhost:9901", false),
+            ("[::1]:9901", false),
+            ("unix:/run/a", false),
+        ] {
+            assert_eq!(Door::parse(name).map(|door| door.is_open(name)), Some(open), "{name}");
+        }
         assert_eq!(Door::parse("unix:/run/a"), Some(Door::Unix("/run/a".to_owned())));
         for text in ["", "9901", "http://", "https://weir.example", "http://u@h:1", "unix:a", "http://h:1/x"]
         {

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::door::Door;
+use super::door::{self, Door};
 use super::{Stop, print};
 use crate::cli::Health;
 
@@ -14,8 +14,6 @@ use crate::cli::Health;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// More than a status line has.
 const LINE_BYTES_MAX: u64 = 256;
-/// Where a command finds its operator's key: never among its arguments, which every user of a machine can see.
-const KEY: &str = "WEIR_ADMIN_KEY";
 /// Where operators are listened for if nothing is said.
 pub(super) const ADMIN: &str = "http://127.0.0.1:9901";
 
@@ -26,7 +24,7 @@ pub(crate) fn health(arguments: &Health) -> Result<(), Stop> {
         Stop::Usage(format!("--admin {admin}: should be http://HOST:PORT, https://HOST:PORT or unix:/PATH"))
     })?;
     let name = door.name().to_owned();
-    let ca = arguments.ca.clone().filter(|path| !path.as_os_str().is_empty());
+    let ca = door::trusted(arguments.ca.as_deref(), &[(admin, &door)])?;
     let status = in_time(move || status(&door, ca.as_deref()))
         .map_err(|error| Stop::Failed(format!("{name}: {}", told(&error))))?;
     match status.as_str() {
@@ -47,25 +45,16 @@ fn in_time(ask: impl FnOnce() -> io::Result<String> + Send + 'static) -> io::Res
 /// The status that the readiness probe answers with.
 fn status(door: &Door, ca: Option<&Path>) -> io::Result<String> {
     let (mut stream, host) = (door.connect(ca)?, door.host());
+    // Without a key, which nobody needs for it.
     // In one piece: a server may answer and close before it has read the last of several.
-    let key = operators_key()?.map_or_else(String::new, |key| format!("authorization: Bearer {key}\r\n"));
     stream.write_all(
-        format!("GET /health/ready HTTP/1.1\r\nhost: {host}\r\n{key}connection: close\r\n\r\n").as_bytes(),
+        format!("GET /health/ready HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").as_bytes(),
     )?;
     let mut line = Vec::new();
     // No further than the status line: a server may keep the connection open behind it.
     BufReader::new(stream.take(LINE_BYTES_MAX)).read_until(b'\n', &mut line)?;
     let line = String::from_utf8_lossy(&line);
     Ok(line.split_whitespace().nth(1).unwrap_or("nothing").to_owned())
-}
-
-/// The operator's key, if there is one.
-pub(super) fn operators_key() -> io::Result<Option<String>> {
-    let key = std::env::var(KEY).unwrap_or_default().trim().to_owned();
-    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(io::Error::other(format!("what {KEY} holds cannot be a key")));
-    }
-    Ok(Some(key).filter(|key| !key.is_empty()))
 }
 
 /// What went wrong.

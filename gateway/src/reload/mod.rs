@@ -239,9 +239,9 @@ fn pause() {
 fn renew(gateway: &Gateway) {
     // Not kept: a reload may bring others, and these are to go then.
     let snapshot = gateway.snapshot().clone();
-    for identity in snapshot.identities.iter().filter(|identity| identity.has_changed()) {
+    for identity in snapshot.identities.iter() {
+        let Some(renewed) = identity.renew() else { continue };
         let (telemetry, place) = (&gateway.telemetry, &identity.place);
-        let renewed = identity.renew();
         telemetry.metrics.handshakes.renewed.set(i64::from(renewed.is_ok()));
         match renewed {
             Ok(()) => {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use router_core::config::{Config, FileKey, ITEMS_BYTES_MAX, Key, Problem, Quota, load_keys};
+use router_core::config::{AdminKey, Config, FileKey, ITEMS_BYTES_MAX, Key, Problem, Quota, load_keys};
 use router_core::identify::{Digest, KeyTable, Verdict};
 
 use super::Segment;
@@ -97,6 +97,11 @@ impl Callers {
     /// What a key is worth at `now`, in seconds of Unix time.
     pub(crate) fn judge(&self, key: &[u8], now: u64) -> Verdict<'_, Arc<Caller>> {
         self.table.judge(&sha256(key), now)
+    }
+
+    /// Whether one of them is an operator's key, too.
+    pub(super) fn operates(&self, operators: &[AdminKey]) -> bool {
+        operators.iter().any(|key| !matches!(self.table.judge(&key.sha256, 0), Verdict::Unknown))
     }
 
     /// How many keys there are.

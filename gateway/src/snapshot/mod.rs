@@ -154,7 +154,10 @@ impl Snapshot {
         let segments: Vec<_> =
             names.map(|(index, one)| Segment { index, name: one.name.as_str().into() }).collect();
         // Whoever was known stays known, whatever is in their file just now: it is watched on its own.
-        let callers = match previous.filter(|previous| Callers::are_same(&previous.config, &config)) {
+        let are_same = |previous: &&Self| {
+            Callers::are_same(&previous.config, &config) && !previous.callers().operates(&config.admin.keys)
+        };
+        let callers = match previous.filter(are_same) {
             Some(previous) => previous.callers.load_full(),
             None => {
                 let before = previous.map(Self::callers);

@@ -160,6 +160,13 @@ impl Weir {
         self.child.id()
     }
 
+    /// Lets Weir have no more open files than this.
+    pub fn limit_files(&self, most: &str) {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.args(["--pid", &self.pid().to_string(), &format!("--nofile={most}:")]);
+        assert!(prlimit.status().unwrap().success());
+    }
+
     /// Resident memory in KiB.
     pub fn rss_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();

@@ -1,6 +1,6 @@
 //! TLS towards upstreams.
 
-use std::fs::File;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,9 +32,13 @@ pub(crate) fn client(ca: Option<&Path>, protocol: Protocol) -> Result<Arc<Client
 
 /// The certificate authorities in a file (PEM).
 pub(crate) fn authorities(path: &Path) -> Result<RootCertStore, String> {
+    authorities_in(&fs::read(path).map_err(|error| error.to_string())?)
+}
+
+/// The certificate authorities in what a file holds (PEM).
+pub(crate) fn authorities_in(text: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    for certificate in CertificateDer::pem_reader_iter(file) {
+    for certificate in CertificateDer::pem_slice_iter(text) {
         let certificate = certificate.map_err(|error| error.to_string())?;
         roots.add(certificate).map_err(|error| error.to_string())?;
     }

@@ -1,6 +1,6 @@
 //! Keys by which callers are known: `segments.NAME.keys`, and the files that `identity.keys_file` names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::quota;
 use super::reader::{At, Entry, Fields, Reader};
@@ -18,6 +18,8 @@ struct Keyring {
     segments: Vec<String>,
     /// The segment of each key.
     digests: BTreeMap<[u8; Digest::BYTES], usize>,
+    /// What is known of the operators' keys.
+    operators: BTreeSet<[u8; Digest::BYTES]>,
     /// The segment of each caller, and its quota.
     ids: BTreeMap<String, (usize, Option<Quota>)>,
 }
@@ -99,12 +101,13 @@ pub fn load_keys(text: &str, config: &Config, mut each: impl FnMut(FileKey)) -> 
 impl Keyring {
     fn new(topics: Vec<String>, segments: &[Segment]) -> Self {
         let segments = segments.iter().map(|segment| segment.name.clone()).collect();
-        Self { topics, segments, digests: BTreeMap::new(), ids: BTreeMap::new() }
+        Self { topics, segments, digests: BTreeMap::new(), operators: BTreeSet::new(), ids: BTreeMap::new() }
     }
 
     /// With the keys of a configuration.
     fn of(config: &Config) -> Self {
         let mut ring = Self::new(config.topics().collect(), &config.segments);
+        ring.operators.extend(config.admin.keys.iter().map(|key| key.sha256.0));
         for (index, segment) in config.segments.iter().enumerate() {
             ring.digests.extend(segment.keys.iter().map(|key| (key.sha256.0, index)));
             ring.ids.extend(segment.keys.iter().map(|key| (key.id.clone(), (index, key.quota))));
@@ -149,6 +152,10 @@ impl Keyring {
         (segment, quota): (usize, Option<Quota>),
     ) -> Result<(), Complaint> {
         let name = |index: usize| shown(self.segments.get(index).map_or("", String::as_str));
+        if self.operators.contains(&sha256.0) {
+            let complaint = Complaint::new("this is an operator's key: `admin.keys` has it");
+            return Err(complaint.help(OPERATES));
+        }
         if let Some(other) = self.digests.insert(sha256.0, segment) {
             let complaint = match other == segment {
                 true => Complaint::new("the same key twice: another entry has this `sha256`"),
@@ -226,6 +233,9 @@ pub(super) fn one_of(name: &str, kind: &str, names: &[String]) -> Result<usize, 
     })
 }
 
+/// Why a key is not a caller's and an operator's.
+pub(super) const OPERATES: &str =
+    "who calls models must not operate Weir by that; `weir key new` makes another one";
 pub(super) const DIGEST: &str = "the SHA-256 digest of a key, 64 hexadecimal digits";
 /// So many names help; more hide the message.
 const NAMES_SHOWN_MAX: usize = 8;

@@ -1,6 +1,6 @@
 //! Keys by which operators are known: `admin.keys`.
 
-use super::callers::{DIGEST, not_a_digest};
+use super::callers::{DIGEST, OPERATES, not_a_digest};
 use super::reader::{At, Fields, Reader};
 use crate::config::problem::Complaint;
 use crate::config::{AdminKey, Role, Segment, reference, scalar, timestamp};
@@ -57,8 +57,7 @@ fn is_free(digest: &Digest, keys: &[AdminKey], segments: &[Segment]) -> Result<(
         None => Ok(()),
         Some(segment) => {
             let message = format!("this is the key of a caller of the segment `{}`", segment.name);
-            Err(Complaint::new(message)
-                .help("who calls models must not operate Weir by that; `weir key new` makes another one"))
+            Err(Complaint::new(message).help(OPERATES))
         }
     }
 }

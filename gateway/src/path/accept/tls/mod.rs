@@ -19,10 +19,11 @@ use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
 pub(crate) use handshake::{Refused, accept};
+use pem::Fault;
 pub(crate) use pem::try_identity;
 pub(super) use wire::Wire;
 
-use crate::path::send::tls::authorities;
+use crate::path::send::tls::authorities_in;
 use crate::path::telemetry::Metrics;
 use crate::watch::Version;
 
@@ -51,10 +52,12 @@ pub(crate) struct Identity {
 /// The files' versions.
 #[derive(Debug)]
 struct Seen {
-    /// When they were read, whatever came of it.
+    /// When they were read, whether they could serve or not.
     read: Versions,
     /// At the last look.
     last: Versions,
+    /// Why they could not be read since.
+    unread: Option<String>,
 }
 
 type Versions = Vec<Option<Version>>;
@@ -117,7 +120,7 @@ impl Identity {
             protocols,
             current: ArcSwap::from_pointee(server),
             expires: AtomicU64::new(expires),
-            seen: Mutex::new(Seen { last: read.clone(), read }),
+            seen: Mutex::new(Seen { last: read.clone(), read, unread: None }),
         })))
     }
 
@@ -132,20 +135,38 @@ impl Identity {
     }
 
     /// Whether the files have changed since they were read. A change counts once it has stood still for a moment, since
-    /// certificate and key are two files; and once, whatever comes of it.
-    pub(crate) fn has_changed(&self) -> bool {
+    /// certificate and key are two files.
+    fn has_changed(&self) -> bool {
         let now = versions(&self.settings);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = now != seen.read && now == seen.last && now.iter().all(Option::is_some);
-        if changed {
-            seen.read.clone_from(&now);
+        if now == seen.read {
+            seen.unread = None;
         }
         seen.last = now;
         changed
     }
 
-    /// Reads the files again. If they cannot serve, what is in force stays, and the error says why.
-    pub(crate) fn renew(&self) -> Result<(), String> {
+    /// Reads the files again if they have changed. If they cannot serve, what is in force stays, and the error says
+    /// why: once, also where files cannot be read, which is tried again at the next look. `None` where there is nothing
+    /// to say.
+    pub(crate) fn renew(&self) -> Option<Result<(), String>> {
+        if !self.has_changed() {
+            return None;
+        }
+        let renewed = self.read_again();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(Fault::Unread(why)) = renewed {
+            let is_news = seen.unread.as_ref() != Some(&why);
+            seen.unread = Some(why.clone());
+            return is_news.then_some(Err(why));
+        }
+        seen.read = seen.last.clone();
+        seen.unread = None;
+        Some(renewed.map_err(|fault| fault.to_string()))
+    }
+
+    fn read_again(&self) -> Result<(), Fault> {
         let (server, expires) = server(&self.settings, self.protocols)?;
         self.current.store(Arc::new(server));
         self.expires.store(expires, Ordering::Relaxed);
@@ -182,19 +203,19 @@ fn versions(settings: &Tls) -> Versions {
 }
 
 /// A server's side of TLS as the files say, and when its certificate ends (0 if that is not known).
-fn server(settings: &Tls, protocols: &[&[u8]]) -> Result<(ServerConfig, u64), String> {
-    let chain = pem::chain(&settings.certificate).map_err(|problem| format!("certificate: {problem}"))?;
-    let key = pem::key(&settings.key).map_err(|problem| format!("key: {problem}"))?;
+fn server(settings: &Tls, protocols: &[&[u8]]) -> Result<(ServerConfig, u64), Fault> {
+    let chain = pem::chain(&settings.certificate).map_err(|fault| fault.at(&"certificate"))?;
+    let key = pem::key(&settings.key).map_err(|fault| fault.at(&"key"))?;
     let expires = chain.first().and_then(|certificate| validity::end(certificate)).unwrap_or(0);
     let builder = ServerConfig::builder();
     let builder = match &settings.client_ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
-            let clients = clients(path).map_err(|problem| format!("client_ca: {problem}"))?;
+            let clients = clients(path).map_err(|fault| fault.at(&"client_ca"))?;
             builder.with_client_cert_verifier(clients)
         }
     };
-    let mut server = builder.with_single_cert(chain, key).map_err(|error| pem::told(&error))?;
+    let mut server = builder.with_single_cert(chain, key).map_err(|error| Fault::Wrong(pem::told(&error)))?;
     server.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     if settings.client_ca.is_some() {
         // Who comes back shows its certificate again: it may have ended meanwhile.
@@ -202,13 +223,13 @@ fn server(settings: &Tls, protocols: &[&[u8]]) -> Result<(ServerConfig, u64), St
         server.send_tls13_tickets = 0;
     } else {
         // Who comes back brings what Weir has to know, so nothing is kept for it.
-        server.ticketer = Ticketer::new().map_err(|error| error.to_string())?;
+        server.ticketer = Ticketer::new().map_err(|error| Fault::Wrong(error.to_string()))?;
     }
     Ok((server, expires))
 }
 
-fn clients(path: &Path) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, String> {
-    let shown = |problem: &dyn std::fmt::Display| format!("{}: {problem}", path.display());
-    let roots = authorities(path).map_err(|problem| shown(&problem))?;
+fn clients(path: &Path) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, Fault> {
+    let shown = |problem: &dyn std::fmt::Display| Fault::Wrong(format!("{}: {problem}", path.display()));
+    let roots = authorities_in(&pem::text(path)?).map_err(|problem| shown(&problem))?;
     WebPkiClientVerifier::builder(Arc::new(roots)).build().map_err(|error| shown(&error))
 }

@@ -99,9 +99,11 @@ impl Loader {
         loop {
             let now = version().await;
             if now.is_some() && now != known && now == last {
-                known.clone_from(&now);
                 let path = path.to_owned();
                 if let Ok(loaded) = spawn_blocking(move || read(&path)).await {
+                    // What could not be read at all may be readable at the next look, just as it is.
+                    let was_read = !matches!(loaded, Err(Unloaded::File { .. }));
+                    known = now.clone().filter(|_| was_read);
                     self.take_in(loaded.map(Arc::new));
                 }
             }
