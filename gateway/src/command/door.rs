@@ -88,8 +88,8 @@ fn secure(authority: &str, ca: Option<&Path>) -> io::Result<StreamOwned<ClientCo
     Ok(StreamOwned::new(session, stream))
 }
 
-/// The authorities (PEM) to trust in place of the system's at these listeners, each with its name. Who says whom to trust
-/// means TLS, so a flag for a listener without it is refused; the variable may be there for other commands.
+/// The authorities (PEM) to trust in place of the system's at these listeners, each with its name. Who says whom to
+/// trust means TLS, so a flag for a listener without it is refused; the variable may be there for other commands.
 pub(super) fn trusted(flag: Option<&Path>, doors: &[(&str, &Door)]) -> Result<Option<PathBuf>, Stop> {
     let is_set = |path: &PathBuf| !path.as_os_str().is_empty();
     let Some(flag) = flag.map(Path::to_owned).filter(is_set) else {
