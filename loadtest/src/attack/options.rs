@@ -43,6 +43,9 @@ pub(crate) enum Attack {
     Idle,
     /// Clients leave after the first event of a stream.
     Leaving,
+    /// No attack, and only by name: clients as many who read their streams to the end, to compare `leaving` with. The
+    /// streams must be as long as what is made of one before its client has left, some thousand events.
+    Staying,
     /// HTTP/2: requests that are reset at once (CVE-2023-44487).
     RapidReset,
     /// HTTP/2: requests that the server is made to reset (CVE-2025-8671).
@@ -68,7 +71,12 @@ impl Attack {
     /// Whether it is frames, which must be cut.
     pub(crate) const fn is_flood(self) -> bool {
         match self {
-            Self::SlowHeader | Self::SlowBody | Self::NeverReading | Self::Idle | Self::Leaving => false,
+            Self::SlowHeader
+            | Self::SlowBody
+            | Self::NeverReading
+            | Self::Idle
+            | Self::Leaving
+            | Self::Staying => false,
             Self::RapidReset
             | Self::MadeYouReset
             | Self::Continuation
@@ -85,7 +93,7 @@ impl Attack {
             Self::SlowHeader | Self::SlowBody => 500,
             Self::NeverReading => 50,
             Self::Idle => 5000,
-            Self::Leaving => 32,
+            Self::Leaving | Self::Staying => 32,
             _ => 4,
         }
     }
@@ -106,6 +114,9 @@ impl Options {
 
     /// What to do, in the table's order.
     pub(crate) fn attacks(&self) -> Vec<Attack> {
-        if self.only.is_empty() { Attack::value_variants().to_vec() } else { self.only.clone() }
+        if !self.only.is_empty() {
+            return self.only.clone();
+        }
+        Attack::value_variants().iter().copied().filter(|attack| *attack != Attack::Staying).collect()
     }
 }

@@ -14,7 +14,7 @@ use crate::rig;
 /// [`PAUSE`], and nothing between.
 pub(crate) fn first(attack: Attack, at: usize) -> Duration {
     match attack {
-        Attack::Leaving => PAUSE.mul_f64(at as f64 / attack.connections() as f64),
+        Attack::Leaving | Attack::Staying => PAUSE.mul_f64(at as f64 / attack.connections() as f64),
         _ => Duration::ZERO,
     }
 }
@@ -31,7 +31,8 @@ pub(crate) async fn connections(attack: Attack, address: SocketAddr, until: Inst
             Attack::SlowHeader => one.drip(SLOW_HEAD, b"x-slow: 1\r\n").await,
             Attack::SlowBody => one.drip(SLOW_BODY, b" ").await,
             Attack::NeverReading => one.never_read(address).await,
-            Attack::Leaving => one.leave(address).await,
+            Attack::Leaving => one.read_until(b"data: ", address).await,
+            Attack::Staying => one.read_until(b"data: [DONE]", address).await,
             _ => one.wait().await,
         };
         match how {
@@ -138,18 +139,21 @@ impl One {
         asked
     }
 
-    /// Reads until the first event and leaves without a word. Only a gateway without an answer ends this one.
-    async fn leave(&mut self, address: SocketAddr) -> Option<String> {
+    /// Asks for a stream, reads until there is this in it, and leaves without a word. Only a gateway without an answer
+    /// ends this one.
+    async fn read_until(&mut self, sign: &[u8], address: SocketAddr) -> Option<String> {
         if let Some(how) = self.write(&rig::render(address, REQUEST_BYTES, true)).await {
             return Some(how);
         }
         let mut seen = Vec::new();
-        let mut buffer = [0; 1024];
-        while memchr::memmem::find(&seen, b"data: ").is_none() && Instant::now() < self.until {
+        let mut buffer = [0; 4096];
+        while memchr::memmem::find(&seen, sign).is_none() && Instant::now() < self.until {
+            // It may stand across two reads.
+            seen.drain(..seen.len().saturating_sub(sign.len()));
             match tokio::time::timeout(ANSWER_MAX, self.stream.read(&mut buffer)).await {
-                Ok(Ok(0)) => return Some("closed before an event".to_owned()),
+                Ok(Ok(0)) => return Some("closed too early".to_owned()),
                 Ok(Ok(read)) => seen.extend_from_slice(&buffer[..read]),
-                Ok(Err(_)) => return Some("reset before an event".to_owned()),
+                Ok(Err(_)) => return Some("reset too early".to_owned()),
                 Err(_) => return Some("no event".to_owned()),
             }
         }

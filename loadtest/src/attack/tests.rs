@@ -97,13 +97,15 @@ async fn slow_clients_hear_how_they_are_ended() {
 }
 
 #[tokio::test]
-async fn those_who_leave_see_an_event_first() {
+async fn those_who_leave_see_an_event_first_and_those_who_stay_the_last() {
     let address = http1("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\na\r\ndata: {}\n\n\r\n").await;
     let counts = attack(Attack::Leaving, address, Duration::from_millis(200)).await;
     assert!(counts.connections > 1 && counts.cuts.is_empty(), "{counts:?}");
+    let counts = attack(Attack::Staying, address, Duration::from_millis(200)).await;
+    assert!(counts.cuts.contains_key("closed too early"), "{counts:?}");
     let address = http1("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
     let counts = attack(Attack::Leaving, address, Duration::from_millis(200)).await;
-    assert!(counts.cuts.contains_key("closed before an event"), "{counts:?}");
+    assert!(counts.cuts.contains_key("closed too early"), "{counts:?}");
 }
 
 #[tokio::test]
