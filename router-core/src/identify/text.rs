@@ -124,6 +124,18 @@ fn newlines(block: &[u8; BLOCK]) -> u64 {
     masks.rev().fold(0, |masks, mask| masks << 16 | mask)
 }
 
+/// The control characters of a block.
+#[cold]
+fn controls(block: &[u8; BLOCK]) -> u64 {
+    let (lanes, _) = block.as_chunks::<16>();
+    let masks = lanes.iter().map(|lane| u64::from(controls_of(u8x16::from(*lane)) & 0xffff));
+    masks.rev().fold(0, |masks, mask| masks << 16 | mask)
+}
+
+fn controls_of(bytes: u8x16) -> u32 {
+    bytes.min(u8x16::splat(0x1f)).simd_eq(bytes).to_bitmask()
+}
+
 /// The bytes of a block that matter, a bit for each.
 struct Masks {
     quotes: u64,
@@ -133,15 +145,20 @@ struct Masks {
 
 impl Masks {
     fn of(block: &[u8; BLOCK]) -> Self {
-        let (quote, backslash, last_control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(0x1f));
+        let (quote, backslash) = (u8x16::splat(b'"'), u8x16::splat(b'\\'));
         let mut masks = Self { quotes: 0, backslashes: 0, controls: 0 };
+        let mut least = quote;
         let (lanes, _) = block.as_chunks::<16>();
         for (index, lane) in lanes.iter().enumerate() {
             let bytes = u8x16::from(*lane);
             let bits = |found: u8x16| u64::from(found.to_bitmask() & 0xffff) << (index * 16);
             masks.quotes |= bits(bytes.simd_eq(quote));
             masks.backslashes |= bits(bytes.simd_eq(backslash));
-            masks.controls |= bits(bytes.min(last_control).simd_eq(bytes));
+            least = least.min(bytes);
+        }
+        // There are none in a string, so where they stand is asked for only once there are any.
+        if controls_of(least) != 0 {
+            masks.controls = controls(block);
         }
         masks
     }
